@@ -1,0 +1,144 @@
+"""Facts that a gateway states about what it served: four streams in one batch.
+
+A batch is keyed `(gateway, boot, seq)`; whoever ingests it commits that key together with the
+aggregates, so each fact counts once however often the batch is delivered.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from contracts.outcomes import Outcome
+
+STREAMS_KEY = "switchyard:facts:streams"
+STREAM_PREFIX = "switchyard:facts:"
+ACKED_KEY = "switchyard:facts:acked"
+ENVELOPE_FIELD = "b"
+
+PREDICTION_BINS = 20
+ErrorKind = Literal["model", "timeout", "invalid_output", "unavailable", "overload", "internal"]
+
+
+class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Exact counts of one second, endpoint, version, variant and phase.
+
+    `requests` counts answers of every kind that reached assignment (errors included);
+    `errors` by ErrorKind. `latency` maps the log-bin index of serving.sketches to its count, for
+    successful answers (milliseconds). `predictions` are counts in 20 equal bins of [0, 1].
+    `batches`/`batch_rows` describe the micro-batches sent to Triton.
+    """
+
+    second: int
+    endpoint: str
+    version: str
+    variant: str
+    phase: int
+    requests: int
+    errors: dict[str, int] = {}
+    cache_hits: int = 0
+    fallbacks: int = 0
+    pinned: int = 0
+    latency: dict[int, int] = {}
+    latency_sum_ms: float = 0.0
+    predictions: dict[int, int] = {}
+    prediction_sum: float = 0.0
+    positives: int = 0
+    batches: int = 0
+    batch_rows: int = 0
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests refused before assignment (bad input, auth, unknown endpoint), per second."""
+
+    second: int
+    endpoint: str
+    reason: str
+    feature: str
+    count: int
+
+
+class Exposure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """First sight of a unit in a phase by this gateway boot. `unit` is the keyed hash."""
+
+    at: float
+    endpoint: str
+    phase: int
+    unit: str
+    variant: str
+    version: str
+    experiment: str = ""
+    rollout: str = ""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """First model-attributable failure of a unit in a rollout, as this gateway saw it.
+
+    `share` is the candidate's bucket share at that moment (0..1).
+    """
+
+    at: float
+    endpoint: str
+    rollout: str
+    phase: int
+    unit: str
+    variant: str
+    version: str
+    kind: str
+    share: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One sampled prediction. `prediction` is the score, `label` its label."""
+
+    at: float
+    prediction_id: str
+    endpoint: str
+    version: str
+    variant: str
+    phase: int
+    generation: int
+    client: str
+    unit: str
+    features: dict[str, float | int | bool | str | None]
+    prediction: float | None
+    label: str
+    confidence: float | None
+    latency_ms: float
+    status: str
+    bucket: int = -1
+    experiment: str = ""
+    rollout: str = ""
+    cache_hit: bool = False
+    fallback: str = ""
+    sample_rate: float = 1.0
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One envelope of facts; `dropped` counts rows lost to a full spool before this batch."""
+
+    gateway: str
+    boot: str
+    seq: int
+    sealed_at: float
+    counters: tuple[Counter, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    records: tuple[Record, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    dropped: int = 0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """`(gateway, boot, seq)`: the batch's identity."""
+        return (self.gateway, self.boot, self.seq)
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """MessagePack bytes of a batch."""
+    return msgspec.msgpack.encode(batch)
+
+
+def decode_batch(data: bytes) -> Batch:
+    """Read `encode_batch`'s bytes. Raises msgspec.ValidationError on a misfit."""
+    return msgspec.msgpack.decode(data, type=Batch)
