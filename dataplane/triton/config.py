@@ -1,0 +1,104 @@
+"""Triton's `config.pbtxt` for one model version, written from its schema alone."""
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
+
+MAX_BATCH_SIZE = 64
+WARM_UP_PARAMETER = "warm_up"
+PYTHON_RUNTIME: "Runtime" = "python-onnx"
+NATIVE_RUNTIME: "Runtime" = "onnxruntime"
+
+Runtime = Literal["python-onnx", "onnxruntime"]
+Cell = float | str | bool
+
+_TYPES: Mapping[str, str] = {
+    "FP32": "TYPE_FP32",
+    "FP64": "TYPE_FP64",
+    "INT64": "TYPE_INT64",
+    "BOOL": "TYPE_BOOL",
+    "BYTES": "TYPE_STRING",
+}
+
+
+def config_pbtxt(
+    schema: ModelSchema, entry: str, replicas: int, *, runtime: Runtime = PYTHON_RUNTIME
+) -> str:
+    """The model configuration of `entry` with `replicas` instances on one server.
+
+    "python-onnx" is the fixed runtime beside this file, "onnxruntime" Triton's own backend.
+    Raises ValueError when `replicas` is below 1.
+    """
+    if replicas < 1:
+        raise ValueError("replicas must be at least 1")
+    output = schema.output
+    blocks = [
+        f'name: "{entry}"',
+        f'backend: "{"python" if runtime == PYTHON_RUNTIME else "onnxruntime"}"',
+        f"max_batch_size: {MAX_BATCH_SIZE}",
+        *(_tensor("input", t.name, t.datatype, len(t.features)) for t in schema.tensors),
+        _tensor("output", output.tensor, output.datatype, output.width),
+        f"instance_group [ {{ count: {replicas} kind: KIND_CPU }} ]",
+        "dynamic_batching { }",
+        _warm_up(schema, runtime),
+    ]
+    return "\n".join(blocks) + "\n"
+
+
+def _tensor(block: str, name: str, datatype: str, width: int) -> str:
+    return f"{block} [ {{ name: {_quote(name)} data_type: {_TYPES[datatype]} dims: [ {width} ] }} ]"
+
+
+def _quote(text: str) -> str:
+    """A string in protobuf's text format; JSON escapes are a subset of its own for ASCII."""
+    return json.dumps(text)
+
+
+def _warm_up(schema: ModelSchema, runtime: Runtime) -> str:
+    if runtime == PYTHON_RUNTIME:
+        value = _quote(msgspec.json.encode(warm_up_row(schema)).decode())
+        return f'parameters {{ key: "{WARM_UP_PARAMETER}" value: {{ string_value: {value} }} }}'
+    inputs = " ".join(_zero_input(tensor) for tensor in schema.tensors)
+    return f'model_warmup [ {{ name: "zeros" batch_size: 1 {inputs} }} ]'
+
+
+def _zero_input(tensor: TensorSpec) -> str:
+    value = f"data_type: {_TYPES[tensor.datatype]} dims: [ {len(tensor.features)} ] zero_data: true"
+    return f"inputs {{ key: {_quote(tensor.name)} value: {{ {value} }} }}"
+
+
+def warm_up_row(schema: ModelSchema) -> dict[str, list[Cell]]:
+    """One valid row, per tensor, made of what the schema allows each feature to be."""
+    features = {feature.name: feature for feature in schema.features}
+    return {
+        tensor.name: [_example(features[name], tensor) for name in tensor.features]
+        for tensor in schema.tensors
+    }
+
+
+def _example(feature: FeatureSpec, tensor: TensorSpec) -> Cell:
+    if tensor.datatype == "BYTES":
+        return _example_text(feature)
+    value = _example_number(feature)
+    if tensor.datatype == "BOOL":
+        return bool(value)
+    return int(value) if tensor.datatype == "INT64" else value
+
+
+def _example_text(feature: FeatureSpec) -> str:
+    if isinstance(feature.default, str):
+        return feature.default
+    return feature.categories[0] if feature.categories else ""
+
+
+def _example_number(feature: FeatureSpec) -> float:
+    """The default, else the number nearest to zero that the bounds allow."""
+    if isinstance(feature.default, int | float):
+        return float(feature.default)
+    low = feature.minimum if feature.minimum is not None else float("-inf")
+    high = feature.maximum if feature.maximum is not None else float("inf")
+    return float(min(max(0.0, low), high))

@@ -1,0 +1,68 @@
+"""Triton's repository API, which only the puller's key opens."""
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+CONTROL_HEADER = "triton-switchyard-control"
+PROBE_TIMEOUT_S = 5.0
+
+
+class TritonAway(Exception):
+    """Triton does not answer."""
+
+
+class LoadFailed(Exception):
+    """Triton answered that it cannot load the entry; the text is Triton's own."""
+
+
+class TritonControl:
+    """Blocking calls, made from threads; one connection per call."""
+
+    def __init__(self, url: str, key: str, load_timeout_s: float) -> None:
+        parts = urlsplit(url)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or 8000
+        self._headers = {CONTROL_HEADER: key, "Content-Type": "application/json"}
+        self._load_timeout_s = load_timeout_s
+
+    def ready_entries(self) -> frozenset[str]:
+        """Names of what is loaded now. Raises TritonAway."""
+        status, body = self._post("/v2/repository/index", {"ready": True}, PROBE_TIMEOUT_S)
+        if status != 200:
+            raise TritonAway(_reason(status, body))
+        return frozenset(item["name"] for item in json.loads(body))
+
+    def load(self, entry: str) -> None:
+        """Load `entry`, or reload it if its files changed; returns when it is ready.
+
+        Raises LoadFailed or TritonAway.
+        """
+        path = f"/v2/repository/models/{entry}/load"
+        status, body = self._post(path, {}, self._load_timeout_s)
+        if status != 200:
+            raise LoadFailed(_reason(status, body))
+
+    def unload(self, entry: str) -> None:
+        """Unload `entry`; no error when it is not loaded. Raises TritonAway."""
+        status, body = self._post(f"/v2/repository/models/{entry}/unload", {}, PROBE_TIMEOUT_S)
+        if status >= 500:
+            raise TritonAway(_reason(status, body))
+
+    def _post(self, path: str, body: object, timeout_s: float) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+        try:
+            connection.request("POST", path, json.dumps(body), self._headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise TritonAway(f"Triton is away: {error}") from error
+        finally:
+            connection.close()
+
+
+def _reason(status: int, body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"Triton answered {status}"
