@@ -20,7 +20,7 @@ class AllocationError(ValueError):
 
 def bucket_of(salt: str, unit: str) -> int:
     """The unit's bucket: `xxh3_64(salt ":" unit) mod 10000`."""
-    return xxhash.xxh3_64_intdigest(f"{salt}:{unit}") % BUCKETS
+    return xxhash.xxh3_64_intdigest(f"{salt}:{unit}".encode()) % BUCKETS
 
 
 def weights_of(ranges: Sequence[BucketRange]) -> dict[str, int]:
@@ -87,11 +87,11 @@ def reallocate(ranges: Sequence[BucketRange], weights: Mapping[str, int]) -> Ran
     """
     check_weights(weights)
     owners = _owners(ranges)
-    free = _released(owners, weights)
+    free = iter(_released(owners, weights))
     held = {key: owners.count(key) for key in weights}
     for key, weight in weights.items():
         for _ in range(weight - held[key]):
-            owners[free.pop(0)] = key
+            owners[next(free)] = key
     return _merge(owners)
 
 
@@ -113,7 +113,7 @@ def _owners(ranges: Sequence[BucketRange]) -> list[str]:
 
 
 def _released(owners: list[str], weights: Mapping[str, int]) -> list[int]:
-    """Free the surplus of every variant from its highest buckets; return free buckets, ascending."""
+    """Free each variant's surplus from its highest buckets; return all free buckets, ascending."""
     surplus = {key: owners.count(key) - weights.get(key, 0) for key in set(owners) if key}
     for bucket in range(BUCKETS - 1, -1, -1):
         key = owners[bucket]

@@ -1,0 +1,138 @@
+"""People, teams, service accounts and their tokens."""
+
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from apps.accounts.access import Role
+
+ROLE_CHOICES = [(role.value, role.value) for role in Role]
+HUMAN_ROLES = [role.value for role in Role if role not in (Role.CI, Role.CLIENT)]
+
+
+class Team(models.Model):
+    """Owns models and endpoints."""
+
+    key = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """A person."""
+
+    class Meta(AbstractUser.Meta):
+        swappable = "AUTH_USER_MODEL"
+
+    @property
+    def key(self) -> str:
+        """The actor key in the event log."""
+        return f"user:{self.username}"
+
+
+class Membership(models.Model):
+    """A person's role in a team; a person may hold several."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=ROLE_CHOICES)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "team", "role"], name="membership_once"),
+            models.CheckConstraint(condition=Q(role__in=HUMAN_ROLES), name="membership_human_role"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} in {self.team}"
+
+
+class ServiceAccount(models.Model):
+    """A program that acts for a team, with a human who answers for it."""
+
+    name = models.SlugField(max_length=80, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="service_accounts")
+    role = models.CharField(max_length=20, choices=ROLE_CHOICES)
+    responsible = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="answers_for"
+    )
+    endpoints = ArrayField(models.CharField(max_length=100), default=list, blank=True)
+    requests_per_second = models.FloatField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key(self) -> str:
+        """The actor key in the event log."""
+        return f"service:{self.name}"
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Reads over tokens."""
+
+    def live(self, *, now: datetime) -> Self:
+        """Tokens that are neither revoked nor expired, of owners that are not disabled."""
+        return self.filter(
+            Q(service_account__isnull=True) | Q(service_account__disabled_at__isnull=True),
+            Q(user__isnull=True) | Q(user__is_active=True),
+            revoked_at__isnull=True,
+            expires_at__gt=now,
+        )
+
+
+class Token(models.Model):
+    """A bearer token; only its digest is kept, and its text is shown once."""
+
+    service_account = models.ForeignKey(
+        ServiceAccount, on_delete=models.CASCADE, null=True, related_name="tokens"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="tokens"
+    )
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=16)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = ArrayField(models.CharField(max_length=40), null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = TokenQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(service_account__isnull=True) ^ Q(user__isnull=True),
+                name="token_one_owner",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    @property
+    def key(self) -> str:
+        """The object key in the event log."""
+        return f"token:{self.pk}"

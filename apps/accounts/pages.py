@@ -1,0 +1,36 @@
+"""The guard of every HTML page."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from apps.accounts.access import Permission
+from apps.accounts.errors import PermissionDenied
+from apps.accounts.principals import principal_of
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def page(permission: Permission) -> Callable[[View[P]], View[P]]:
+    """Require a signed-in person who holds `permission` in some team.
+
+    What a particular object needs in its own team is asked again by the service that writes.
+    """
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            principal = principal_of(request)
+            if not principal.can_anywhere(permission):
+                raise PermissionDenied(f"{principal.display} may not {permission} anywhere")
+            return view(request, *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]  # read by the route test
+        return cast(View[P], login_required(guarded))
+
+    return decorate

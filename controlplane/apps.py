@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ControlplaneConfig(AppConfig):
+    """Template tags, system checks and the shell of every page."""
+
+    name = "controlplane"
+    verbose_name = "Control plane"

@@ -1,0 +1,73 @@
+"""Every setting of the control plane, typed; read from the environment once.
+
+The environment is what `embedded/` writes, or what an operator sets. Secrets have no defaults:
+a process without them refuses to start and names the variable.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Config(BaseSettings):
+    """The control plane's settings; a field `redis_url` is the variable `REDIS_URL`."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+
+    switchyard_env: Literal["demo", "test", "staging", "production"] = "demo"
+    switchyard_home: Path = Path(".switchyard")
+    debug: bool = False
+
+    django_secret_key: SecretStr
+    allowed_hosts: str = "127.0.0.1,localhost,[::1]"
+    web_url: str = "http://127.0.0.1:17000"
+    secure_cookies: bool = False
+
+    database_url: SecretStr
+    database_owner_url: SecretStr | None = None
+    redis_url: SecretStr
+    celery_broker_url: SecretStr | None = None
+
+    s3_endpoint_url: str
+    s3_access_key_id: SecretStr
+    s3_secret_access_key: SecretStr
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "switchyard"
+
+    mlflow_tracking_uri: str
+    triton_grpc_url: str = "127.0.0.1:17031"
+    puller_url: str = "http://127.0.0.1:17033"
+    puller_token: SecretStr
+    gateway_url: str = "http://127.0.0.1:17040"
+
+    routing_signing_key: SecretStr
+    routing_key_id: str = "primary"
+    routing_public_keys: str = ""
+
+    log_level: str = "INFO"
+
+
+@lru_cache(maxsize=1)
+def load() -> Config:
+    """The process's settings. Raises pydantic.ValidationError naming each bad or missing one."""
+    return Config()  # type: ignore[call-arg]  # pydantic fills the fields from the environment
+
+
+def database(url: str) -> dict[str, object]:
+    """A Django DATABASES entry from `postgresql://user:password@host:port/name`."""
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.path.lstrip("/"),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"connect_timeout": 5, "application_name": "switchyard"},
+    }
