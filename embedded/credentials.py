@@ -56,7 +56,7 @@ def _read(path: Path) -> dict[str, str]:
         return {}
     lines = (line.strip() for line in path.read_text().splitlines())
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name: value for name, value in pairs}
+    return dict(pairs)
 
 
 def _write(path: Path, values: dict[str, str]) -> None:

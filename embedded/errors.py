@@ -5,7 +5,7 @@ class EmbeddedError(Exception):
     """The platform cannot start or go on; the message says why and what to change."""
 
 
-class NotReady(Exception):  # noqa: N818 - an answer of a probe, not a failure
+class NotReady(Exception):
     """A probe's answer: not yet, and why."""
 
 

@@ -92,9 +92,7 @@ def _describe(pid: int) -> str:
 
 
 def _complaint(name: str, port: int) -> str:
-    return (
-        f"port {port} is held by {holder(port)}: stop it, or set {PREFIX}{name} to another port"
-    )
+    return f"port {port} is held by {holder(port)}: stop it, or set {PREFIX}{name} to another port"
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 import redis
 from django.db import connection
 
-from tests.services.private import PrivateServices
+from embedded.private import PrivateServices
 
 pytest_plugins = ["tests.services.plugin"]
 

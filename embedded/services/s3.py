@@ -91,9 +91,7 @@ class S3:
     def _configuration(self) -> dict[str, object]:
         keys = {"accessKey": self.access_key_id, "secretKey": self.secret_access_key}
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        return {
-            "identities": [{"name": "switchyard", "credentials": [keys], "actions": actions}]
-        }
+        return {"identities": [{"name": "switchyard", "credentials": [keys], "actions": actions}]}
 
 
 def _binary() -> Path:

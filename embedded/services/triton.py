@@ -96,5 +96,7 @@ class Triton:
         """Where libpython is: the Python backend's stub links it."""
         question = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
         python = str(self.environment / "bin" / "python")
-        answer = subprocess.run((python, "-c", question), capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            (python, "-c", question), capture_output=True, text=True, check=True
+        )
         return answer.stdout.strip()

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 
 # django.db.models first: the backend's module cannot be imported before it.
 import django.db.models  # noqa: F401
+import pytest
 from django.db import connections, transaction
 from django.db.backends.postgresql.operations import DatabaseOperations
 
 
 def let_tests_empty_guarded_tables() -> None:
-    DatabaseOperations.execute_sql_flush = _flush_without_triggers
+    """For the whole run; the patch is never undone."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(DatabaseOperations, "execute_sql_flush", _flush_without_triggers)
 
 
 def _flush_without_triggers(self: DatabaseOperations, sql_list: Iterable[str]) -> None:

@@ -19,8 +19,8 @@ import django
 import pytest
 
 from embedded import places, ports
+from embedded.private import PrivateServices, sweep
 from tests.services.flush import let_tests_empty_guarded_tables
-from tests.services.private import PrivateServices
 
 HANDED_DOWN = "SWITCHYARD_TEST_SERVICES"
 LOOPBACK = ("127.", "::1", "localhost")
@@ -45,13 +45,13 @@ def set_up_django() -> None:
 
 
 def _first() -> PrivateServices:
+    sweep()
     services = PrivateServices()
     services.start_postgres()
     os.environ[HANDED_DOWN] = json.dumps(
         {
             "port": services.ports["POSTGRES"],
-            "home": str(services.home),
-            "secrets": services.secrets,
+            "secrets": dict(services.secrets),
         }
     )
     return services
@@ -75,8 +75,9 @@ def _block_far_sockets() -> None:
         _require_loopback(self, address)
         return connect_ex(self, address)
 
-    socket.socket.connect = guarded  # type: ignore[method-assign]  # for the whole run
-    socket.socket.connect_ex = guarded_ex  # type: ignore[method-assign]  # for the whole run
+    patch = pytest.MonkeyPatch()  # for the whole run
+    patch.setattr(socket.socket, "connect", guarded)
+    patch.setattr(socket.socket, "connect_ex", guarded_ex)
 
 
 def _require_loopback(sock: socket.socket, address: Any) -> None:

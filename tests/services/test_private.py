@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.services.private import PrivateServices
+from embedded.private import PrivateServices
 
 
 def test_postgres__owner_makes_table__app_may_write_but_not_empty_it(
