@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from typing import Any
 from urllib.parse import urlsplit
 
 CONTROL_HEADER = "triton-switchyard-control"
@@ -10,6 +11,10 @@ PROBE_TIMEOUT_S = 5.0
 
 class TritonAway(Exception):
     """Triton does not answer."""
+
+
+class LoadInterrupted(TritonAway):
+    """Triton took the request and then fell silent: an entry being loaded may have killed it."""
 
 
 class LoadFailed(Exception):
@@ -31,15 +36,17 @@ class TritonControl:
         status, body = self._post("/v2/repository/index", {"ready": True}, PROBE_TIMEOUT_S)
         if status != 200:
             raise TritonAway(_reason(status, body))
-        return frozenset(item["name"] for item in json.loads(body))
+        return frozenset(item["name"] for item in _decode(body))
 
     def load(self, entry: str) -> None:
         """Load `entry`, or reload it if its files changed; returns when it is ready.
 
-        Raises LoadFailed or TritonAway.
+        Raises LoadFailed, LoadInterrupted or TritonAway.
         """
         path = f"/v2/repository/models/{entry}/load"
         status, body = self._post(path, {}, self._load_timeout_s)
+        if status == 503:
+            raise TritonAway(_reason(status, body))
         if status != 200:
             raise LoadFailed(_reason(status, body))
 
@@ -52,13 +59,24 @@ class TritonControl:
     def _post(self, path: str, body: object, timeout_s: float) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
         try:
+            connection.connect()
+        except OSError as error:
+            raise TritonAway(f"Triton is away: {error}") from error
+        try:
             connection.request("POST", path, json.dumps(body), self._headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException) as error:
-            raise TritonAway(f"Triton is away: {error}") from error
+            raise LoadInterrupted(f"Triton fell silent: {error!r}") from error
         finally:
             connection.close()
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise TritonAway("Triton's answer is no JSON") from error
 
 
 def _reason(status: int, body: bytes) -> str:

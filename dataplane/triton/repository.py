@@ -63,7 +63,7 @@ class LocalRepository:
     """Triton's directory, and beside it what the puller keeps for itself.
 
     state/desired/{entry}  the signed documents of what should be loaded
-    state/blobs/{sha256}   files being fetched, named by the digest they must have
+    state/blobs/{entry}/{sha256}  files being fetched, named by the digest they must have
     state/staging/{entry}  an entry before it moves into place
     """
 
@@ -92,9 +92,10 @@ class LocalRepository:
             os.fsync(file.fileno())
         temporary.replace(self._desired / entry)
 
-    def blob(self, file: ManifestFile) -> Path:
-        """Where `file` is fetched to."""
-        return self._blobs / file.sha256
+    def blob(self, entry: str, file: ManifestFile) -> Path:
+        """Where `file` of `entry` is fetched to; what is half there stays for the next attempt."""
+        (self._blobs / entry).mkdir(exist_ok=True)
+        return self._blobs / entry / file.sha256
 
     def matches(self, manifest: Manifest) -> bool:
         """Whether the installed entry holds exactly the signed files and today's runtime."""
@@ -119,18 +120,18 @@ class LocalRepository:
         for file in manifest.files:
             target = staging / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.blob(file), target)
+            shutil.copyfile(self.blob(manifest.entry, file), target)
         (staging / "1").mkdir(exist_ok=True)
         if manifest.runtime == PYTHON_RUNTIME:
             shutil.copyfile(RUNTIME_FILE, staging / RUNTIME_PATH)
         self._discard(manifest.entry)
         staging.rename(self._root / manifest.entry)
-        for file in manifest.files:
-            self.blob(file).unlink(missing_ok=True)
+        shutil.rmtree(self._blobs / manifest.entry, ignore_errors=True)
 
     def remove(self, entry: str) -> None:
         """Forget that `entry` is desired, and its files."""
         (self._desired / entry).unlink(missing_ok=True)
+        shutil.rmtree(self._blobs / entry, ignore_errors=True)
         self._discard(entry)
 
     def _discard(self, entry: str) -> None:

@@ -68,7 +68,8 @@ class ObjectSource:
         `progress` hears how many bytes arrived. Blocking; runs in a thread. Raises SourceAway,
         SourceMissing, Cancelled, or ContentRefused (then `into` is gone).
         """
-        have = into.stat().st_size if into.exists() else 0
+        into.touch()
+        have = into.stat().st_size
         progress(min(have, file.size))
         if have < file.size:
             self._append(file, into, have, cancelled, progress)
@@ -98,7 +99,7 @@ class ObjectSource:
             raise SourceAway(f"the object store is away: {error}") from error
 
     def _check(self, file: ManifestFile, path: Path) -> None:
-        size = path.stat().st_size if path.exists() else 0
+        size = path.stat().st_size
         if size < file.size:
             raise SourceAway(f"{file.path}: {size} of {file.size} bytes arrived")
         if size == file.size and digest_of(path) == file.sha256:
