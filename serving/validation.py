@@ -1,0 +1,325 @@
+"""One row of features: typed decoding, every fault by name, packing into a model's tensors.
+
+Compiled once per schema; the same answer online, in batch and at validation. The fast path is a
+msgspec decoder made from the schema; only a row that it refuses is examined again, in Python, to
+tell every fault with its JSON path.
+"""
+
+import json
+import math
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
+
+Value = float | int | bool | str | None
+Row = tuple[Value, ...]
+FaultKind = Literal["missing", "unknown", "type", "null", "not_finite", "range", "category"]
+
+MAX_TEXT = 4_096
+MAX_FAULTS = 100
+INT64 = (-(2**63), 2**63 - 1)
+FP32_MAX = 3.4028234663852886e38
+_TYPECODES = {"FP32": "f", "FP64": "d", "INT64": "q", "BOOL": "b"}
+_PYTHON_TYPES: Mapping[str, type] = {
+    "float": float,
+    "integer": int,
+    "boolean": bool,
+    "string": str,
+}
+_NAMES = {
+    "float": "a number",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "string": "text",
+}
+
+
+class SchemaError(ValueError):
+    """A schema that no row could be packed by."""
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with one feature; `path` is its JSON path in the request."""
+
+    path: str
+    detail: str
+    feature: str
+    kind: FaultKind
+
+
+class InvalidFeatures(ValueError):
+    """The row does not fit the schema; `faults` lists everything that is wrong with it."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.path}: {fault.detail}" for fault in faults))
+        self.faults = tuple(faults)
+
+
+class MalformedJson(ValueError):
+    """The bytes are not JSON."""
+
+
+@lru_cache(maxsize=4_096)
+def compile_schema(schema: ModelSchema) -> "CompiledSchema":
+    """The compiled form of `schema`, made once. Raises SchemaError."""
+    return CompiledSchema(schema)
+
+
+class CompiledSchema:
+    """Decodes, checks and packs rows of one schema. Rows are tuples in the order of `names`."""
+
+    def __init__(self, schema: ModelSchema) -> None:
+        self.schema = schema
+        self.names = tuple(feature.name for feature in schema.features)
+        self._features = {feature.name: feature for feature in schema.features}
+        _require_unique(self.names)
+        narrow = {n for t in schema.tensors if t.datatype == "FP32" for n in t.features}
+        self._bounds = {f.name: _bounds(f, f.name in narrow) for f in schema.features}
+        self._decode = msgspec.json.Decoder(self._row_type()).decode
+        fills = _fills(schema)
+        self._fills = tuple(fills.get(name) for name in self.names) if fills else ()
+        self._packers = [self._packer(tensor) for tensor in schema.tensors]
+
+    def decode(self, data: bytes | msgspec.Raw) -> Row:
+        """Read a JSON object of features.
+
+        Raises InvalidFeatures with every fault, or MalformedJson.
+        """
+        try:
+            return msgspec.structs.astuple(self._decode(data))
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            row = parse_json(bytes(data))
+            faults = self.faults(row)
+            if not faults:  # the two readings disagree: believe the stricter one
+                raise MalformedJson(str(error)) from error
+            raise InvalidFeatures(faults) from error
+
+    def read(self, row: Mapping[str, object]) -> Row:
+        """Check a row of Python values and put it in order. Raises InvalidFeatures."""
+        faults = self.faults(row)
+        if faults:
+            raise InvalidFeatures(faults)
+        return tuple(self._typed(name, row.get(name)) for name in self.names)
+
+    def pack(self, rows: Sequence[Row]) -> list[bytes]:
+        """The rows as raw little-endian tensors `[rows, k]`, in the order of `schema.tensors`.
+
+        BYTES cells are length-prefixed. A missing or null value takes the feature's default,
+        else NaN in a floating-point tensor and "" in a BYTES tensor.
+        """
+        if self._fills:
+            rows = [self._filled(row) for row in rows]
+        return [packer(rows) for packer in self._packers]
+
+    def as_dict(self, row: Row) -> dict[str, Value]:
+        """The row by feature name, as it came in (missing values are None)."""
+        return dict(zip(self.names, row, strict=True))
+
+    def faults(self, row: object, path: str = "$.features") -> list[Fault]:
+        """Everything that is wrong with `row`, at most MAX_FAULTS, in the schema's order."""
+        if not isinstance(row, Mapping):
+            return [Fault(path, "must be an object of features", "", "type")]
+        found = [
+            fault
+            for feature in self.schema.features
+            if (fault := self._fault(feature, row, f"{path}.{feature.name}"))
+        ]
+        unknown = [str(name) for name in row if name not in self._features]
+        found += [
+            Fault(f"{path}.{name[:100]}", "is not a feature of this model", "", "unknown")
+            for name in unknown[:MAX_FAULTS]
+        ]
+        return found[:MAX_FAULTS]
+
+    def _fault(self, feature: FeatureSpec, row: Mapping[str, object], path: str) -> Fault | None:
+        if feature.name not in row:
+            missing = Fault(path, "is required", feature.name, "missing")
+            return missing if feature.required else None
+        problem = _problem(feature, row[feature.name], self._bounds[feature.name])
+        return Fault(path, problem[1], feature.name, problem[0]) if problem else None
+
+    def _typed(self, name: str, value: object) -> Value:
+        if value is None or self._features[name].kind != "float":
+            return value  # type: ignore[return-value]  # checked by `faults` before
+        return float(value)  # type: ignore[arg-type]  # checked by `faults` before
+
+    def _row_type(self) -> type[msgspec.Struct]:
+        """A struct with neutral field names, renamed to the features': any name is allowed."""
+        fields: list[Any] = []
+        for number, feature in enumerate(self.schema.features):
+            field_type = _field_type(feature, self._bounds[feature.name])
+            field = (f"f{number}", field_type)
+            fields.append(field if feature.required else (*field, None))
+        return msgspec.defstruct(
+            "Features",
+            fields,
+            rename={f"f{number}": name for number, name in enumerate(self.names)},
+            kw_only=True,
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+
+    def _filled(self, row: Row) -> Row:
+        return tuple(
+            fill if value is None else value for value, fill in zip(row, self._fills, strict=True)
+        )
+
+    def _packer(self, tensor: TensorSpec) -> Callable[[Sequence[Row]], bytes]:
+        columns = [self._column(tensor, name) for name in tensor.features]
+        cells = _cells(columns, len(self.names))
+        if tensor.datatype == "BYTES":
+            return _text_packer(cells)
+        code = _TYPECODES[tensor.datatype]
+        return lambda rows: array(code, cells(rows)).tobytes()
+
+    def _column(self, tensor: TensorSpec, name: str) -> int:
+        feature = self._features.get(name)
+        if feature is None:
+            raise SchemaError(f"tensor {tensor.name!r} names no feature {name!r}")
+        if (feature.kind == "string") != (tensor.datatype == "BYTES"):
+            raise SchemaError(f"feature {name!r} does not fit tensor type {tensor.datatype}")
+        if tensor.datatype == "INT64" and feature.kind == "float":
+            raise SchemaError(f"feature {name!r} would lose its fraction in an INT64 tensor")
+        if tensor.datatype == "BOOL" and feature.kind != "boolean":
+            raise SchemaError(f"feature {name!r} is not boolean but its tensor is")
+        return self.names.index(name)
+
+
+def parse_json(data: bytes) -> Any:
+    """Python's reading of JSON, which tells NaN and Infinity apart from garbage.
+
+    Raises MalformedJson.
+    """
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MalformedJson(str(error)) from error
+
+
+def _require_unique(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise SchemaError("feature names repeat")
+
+
+def _bounds(feature: FeatureSpec, narrow: bool) -> tuple[float | None, float | None]:
+    """Inclusive limits: the declared ones, else what the tensor can hold."""
+    low, high = feature.minimum, feature.maximum
+    if feature.kind == "integer":
+        low = INT64[0] if low is None else math.ceil(low)
+        high = INT64[1] if high is None else math.floor(high)
+    elif feature.kind == "float" and narrow:
+        low = -FP32_MAX if low is None else low
+        high = FP32_MAX if high is None else high
+    return low, high
+
+
+def _field_type(feature: FeatureSpec, bounds: tuple[float | None, float | None]) -> Any:
+    if feature.kind == "string" and feature.categories:
+        base: Any = Literal[feature.categories]
+    elif feature.kind == "string":
+        base = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+    elif feature.kind == "boolean":
+        base = bool
+    else:
+        meta = msgspec.Meta(ge=bounds[0], le=bounds[1])
+        base = Annotated[_PYTHON_TYPES[feature.kind], meta]
+    return base | None if feature.nullable else base
+
+
+def _problem(
+    feature: FeatureSpec, value: object, bounds: tuple[float | None, float | None]
+) -> tuple[FaultKind, str] | None:
+    if value is None:
+        return None if feature.nullable else ("null", "must not be null")
+    if not _has_type(feature, value):
+        return "type", f"must be {_NAMES[feature.kind]}, not {_json_name(value)}"
+    if isinstance(value, str):
+        return _text_problem(feature, value)
+    if isinstance(value, bool):
+        return None
+    return _number_problem(value, bounds)  # type: ignore[arg-type]  # _has_type leaves numbers
+
+
+def _has_type(feature: FeatureSpec, value: object) -> bool:
+    if feature.kind in ("boolean", "string"):
+        return isinstance(value, _PYTHON_TYPES[feature.kind])
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int if feature.kind == "integer" else int | float)
+
+
+def _text_problem(feature: FeatureSpec, value: str) -> tuple[FaultKind, str] | None:
+    if feature.categories is not None and value not in feature.categories:
+        return "category", "is not one of the known categories"
+    if len(value) > MAX_TEXT:
+        return "range", f"must have at most {MAX_TEXT} characters"
+    return None
+
+
+def _number_problem(
+    value: float, bounds: tuple[float | None, float | None]
+) -> tuple[FaultKind, str] | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not_finite", "must be a finite number"
+    if bounds[0] is not None and value < bounds[0]:
+        return "range", f"must be at least {bounds[0]:g}"
+    if bounds[1] is not None and value > bounds[1]:
+        return "range", f"must be at most {bounds[1]:g}"
+    return None
+
+
+def _json_name(value: object) -> str:
+    names = {bool: "a boolean", str: "text", dict: "an object", list: "an array"}
+    return names.get(type(value), "a number")
+
+
+def _fills(schema: ModelSchema) -> dict[str, Value]:
+    """What stands for a missing value of each feature that may be missing."""
+    floating = {n for t in schema.tensors if t.datatype in ("FP32", "FP64") for n in t.features}
+    exact = {n for t in schema.tensors if t.datatype in ("INT64", "BOOL") for n in t.features}
+    fills: dict[str, Value] = {}
+    for feature in schema.features:
+        if feature.required and not feature.nullable:
+            continue
+        if feature.default is None and feature.name in exact:
+            raise SchemaError(f"feature {feature.name!r} may be missing and needs a default")
+        fills[feature.name] = _fill(feature, feature.name in floating)
+    return fills
+
+
+def _fill(feature: FeatureSpec, floating: bool) -> Value:
+    if feature.default is None:
+        return math.nan if floating else ""
+    if feature.kind == "string":
+        return str(feature.default)
+    return float(feature.default) if feature.kind == "float" else int(feature.default)
+
+
+def _cells(columns: list[int], width: int) -> Callable[[Sequence[Row]], Iterable[Any]]:
+    """The cells of a tensor, row by row, out of whole rows."""
+    if columns == list(range(width)):
+        return chain.from_iterable
+    if len(columns) == 1:
+        column = columns[0]
+        return lambda rows: [row[column] for row in rows]
+    getter = itemgetter(*columns)
+    return lambda rows: chain.from_iterable(map(getter, rows))
+
+
+def _text_packer(
+    cells: Callable[[Sequence[Row]], Iterable[Any]],
+) -> Callable[[Sequence[Row]], bytes]:
+    return lambda rows: b"".join(map(_text_cell, cells(rows)))
+
+
+@lru_cache(maxsize=16_384)
+def _text_cell(text: str) -> bytes:
+    data = text.encode()
+    return len(data).to_bytes(4, "little") + data
