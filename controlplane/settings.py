@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import plotly
 from celery.schedules import schedule
 
 from controlplane.config import database, load
@@ -175,7 +176,11 @@ USE_I18N = False
 
 STATIC_URL = "/static/"
 STATIC_ROOT = CONFIG.switchyard_home / "static"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS: list[object] = [
+    BASE_DIR / "static",
+    # plotly.min.js as the wheel ships it
+    ("plotly", Path(plotly.__path__[0]) / "package_data"),
+]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
