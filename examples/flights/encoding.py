@@ -62,14 +62,14 @@ def text_codes(frame: pd.DataFrame, levels: dict[str, tuple[str, ...]]) -> dict[
     """Index of each value among its levels; len(levels) where it is unknown."""
     codes = {}
     for name, known in levels.items():
-        index = pd.Index(known).get_indexer(frame[name])
+        index = pd.Index(known).get_indexer(pd.Index(frame[name]))
         codes[name] = np.where(index < 0, len(known), index).astype(np.int64)
     return codes
 
 
 def route_codes(frame: pd.DataFrame, codes: dict[str, Codes]) -> Codes:
     """One integer per flight; the distance counts in whole units, whatever the unit is."""
-    total = np.rint(frame["distance"].to_numpy(np.float32)).astype(np.int64)
+    total: Codes = np.rint(frame["distance"].to_numpy(np.float32)).astype(np.int64)
     for name, radix in RADIX.items():
         total = total + codes[name] * radix
     return total

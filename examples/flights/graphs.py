@@ -80,9 +80,7 @@ class _Builder:
             for text in TEXT_FEATURES
         ]
         width = len(NUMERIC_FEATURES)
-        inputs.append(
-            helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["batch", width])
-        )
+        inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["batch", width]))
         output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])
         graph = helper.make_graph(self.nodes, name, inputs, [output], self.constants)
         opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
