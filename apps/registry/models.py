@@ -1,0 +1,371 @@
+"""Models, versions, their validations, promotion requests and the history of their stages."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+import msgspec
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.accounts.models import Team
+from apps.registry.promotion import APPROVED_STAGES, PROMOTION_TARGETS, RequestState, Stage
+from contracts.schema import Labelling, ModelSchema, OutputSpec
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+SEMANTIC_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
+DIGEST_PATTERN = r"^[0-9a-f]{64}$"
+
+
+class Tier(StrEnum):
+    """How much depends on a model; limits and waiting times follow it."""
+
+    CRITICAL = "critical"
+    STANDARD = "standard"
+
+
+class ValidationState(StrEnum):
+    """Where a validation stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+def choices(kind: Iterable[StrEnum]) -> list[tuple[str, str]]:
+    """Django's choices of an enum."""
+    return [(member.value, member.value) for member in kind]
+
+
+OPEN_VALIDATIONS = (ValidationState.QUEUED.value, ValidationState.RUNNING.value)
+UUID7 = models.Func(function="uuidv7")
+
+
+class RegisteredModel(models.Model):
+    """A model that a team answers for; its versions are numbered from 1."""
+
+    name = models.CharField(max_length=63, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="models")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="owned_models"
+    )
+    tier = models.CharField(max_length=20, choices=choices(Tier), default=Tier.STANDARD.value)
+    description = models.TextField(blank=True)
+    tags = models.JSONField(default=dict, blank=True)
+    last_number = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ("name",)
+        indexes = (GinIndex(fields=["tags"], name="model_tags"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="model_name"),
+            models.CheckConstraint(
+                condition=Q(tier__in=[tier.value for tier in Tier]), name="model_tier"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key(self) -> str:
+        """The object key in the event log."""
+        return f"model:{self.name}"
+
+
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Reads over versions."""
+
+    def of_model(self, name: str) -> Self:
+        """Versions of one model, newest first."""
+        return self.filter(model__name=name).order_by("-number")
+
+    def at_stage(self, *stages: Stage) -> Self:
+        """Versions at any of these stages."""
+        return self.filter(stage__in=[stage.value for stage in stages])
+
+
+class ModelVersion(models.Model):
+    """One version of a model: what was trained, where its artifact lies, how far it has come.
+
+    `input_schema` holds features and tensors, `output_schema` the output, of
+    `contracts.schema.ModelSchema`. `created_by` and `approved_by` are actor keys; `author` is the
+    human behind `created_by`. `example` holds rows as they are sent to the model, one mapping of
+    feature to value each.
+    """
+
+    model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    semantic_version = models.CharField(max_length=60, blank=True)
+    framework = models.CharField(max_length=40)
+    source = models.CharField(max_length=500, blank=True)
+    run_id = models.CharField(max_length=64, blank=True)
+    artifact_uri = models.CharField(max_length=500)
+    artifact_digest = models.CharField(max_length=64)
+    size_bytes = models.PositiveBigIntegerField()
+    signature = models.JSONField(default=dict, blank=True)
+    input_schema = models.JSONField()
+    output_schema = models.JSONField()
+    example = models.JSONField(default=list, blank=True)
+    label_map = models.JSONField(default=dict, blank=True)
+    decision_threshold = models.FloatField(default=0.5)
+    metrics = models.JSONField(default=dict, blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    tags = models.JSONField(default=dict, blank=True)
+    trained_at = models.DateTimeField(null=True, blank=True)
+    data_lineage = models.JSONField(default=dict, blank=True)
+    code_lineage = models.JSONField(default=dict, blank=True)
+    stage = models.CharField(max_length=20, choices=choices(Stage), default=Stage.DEV.value)
+    approved_digest = models.CharField(max_length=64, blank=True)
+    approved_by = models.CharField(max_length=200, blank=True)
+    approved_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.CharField(max_length=200)
+    author = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+
+    objects = ModelVersionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["model", "-number"], name="version_newest"),
+            models.Index(fields=["stage", "model"], name="version_stage_of_model"),
+            models.Index(fields=["run_id"], name="version_run"),
+            GinIndex(fields=["tags"], name="version_tags"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["model", "number"], name="version_number_once"),
+            models.UniqueConstraint(
+                fields=["model", "semantic_version"],
+                condition=~Q(semantic_version=""),
+                name="version_semantic_once",
+            ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="version_number"),
+            models.CheckConstraint(
+                condition=Q(semantic_version="") | Q(semantic_version__regex=SEMANTIC_PATTERN),
+                name="version_semantic",
+            ),
+            models.CheckConstraint(
+                condition=Q(stage__in=[stage.value for stage in Stage]), name="version_stage"
+            ),
+            models.CheckConstraint(
+                condition=Q(artifact_digest__regex=DIGEST_PATTERN), name="version_digest"
+            ),
+            models.CheckConstraint(
+                condition=Q(approved_digest="") | Q(approved_digest__regex=DIGEST_PATTERN),
+                name="version_approved_digest",
+            ),
+            models.CheckConstraint(
+                condition=Q(decision_threshold__gte=0, decision_threshold__lte=1),
+                name="version_threshold",
+            ),
+            models.CheckConstraint(
+                condition=~Q(stage__in=sorted(APPROVED_STAGES))
+                | ~(Q(approved_digest="") | Q(approved_by="") | Q(approved_at__isnull=True)),
+                name="version_stage_is_approved",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.version_key
+
+    @property
+    def version_key(self) -> str:
+        """How a version is named across the system: "flights/2". Reads the model."""
+        return f"{self.model.name}/{self.number}"
+
+    @property
+    def key(self) -> str:
+        """The object key in the event log."""
+        return f"version:{self.version_key}"
+
+    def schema(self) -> ModelSchema:
+        """The typed schema. Raises msgspec.ValidationError when the row does not hold one."""
+        return msgspec.convert({**self.input_schema, "output": self.output_schema}, ModelSchema)
+
+    def labelling(self) -> Labelling:
+        """Label map and threshold as the data plane takes them."""
+        return Labelling(labels=self.label_map, threshold=self.decision_threshold)
+
+    def content_digest(self) -> str:
+        """SHA-256 hex of all that an approval signs: artifact, schema, label map, threshold."""
+        return digest_of(
+            {
+                "artifact": self.artifact_digest,
+                "schema": {
+                    **self.input_schema,
+                    "output": msgspec.to_builtins(
+                        msgspec.convert(self.output_schema, OutputSpec)
+                    ),
+                },
+                "labels": self.label_map,
+                "threshold": float(self.decision_threshold),
+            }
+        )
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 hex of a JSON-able value in canonical form: equal values give equal digests."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+class ValidationQuerySet(models.QuerySet["Validation"]):
+    """Reads over validations."""
+
+    def unfinished(self, *, now: datetime) -> Self:
+        """Queued for a while or left by a worker that died, oldest first."""
+        return self.filter(state__in=OPEN_VALIDATIONS, lease_expires_at__lte=now).order_by("id")
+
+
+class Validation(models.Model):
+    """One examination of a version. `digest` is the content that was examined.
+
+    `checks` is a list of {name, verdict: pass|fail|error, detail, figures}. A worker holds the
+    row until `lease_expires_at`; after that another may take it up.
+    """
+
+    id = models.UUIDField(primary_key=True, db_default=UUID7)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="validations")
+    state = models.CharField(
+        max_length=20, choices=choices(ValidationState), default=ValidationState.QUEUED.value
+    )
+    digest = models.CharField(max_length=64)
+    checks = models.JSONField(default=list, blank=True)
+    requested_by = models.CharField(max_length=200)
+    attempts = models.PositiveIntegerField(default=0)
+    lease_expires_at = models.DateTimeField()
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ValidationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["version", "-id"], name="validation_newest"),
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(state__in=OPEN_VALIDATIONS),
+                name="validation_open",
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in ValidationState]),
+                name="validation_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(digest__regex=DIGEST_PATTERN), name="validation_digest"
+            ),
+            models.UniqueConstraint(
+                fields=["version"],
+                condition=Q(state__in=OPEN_VALIDATIONS),
+                name="validation_one_open",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"validation of {self.version_id}: {self.state}"
+
+
+class PromotionRequest(models.Model):
+    """Somebody asks that a version reach a stage; somebody else decides.
+
+    `digest` is the content asked for and `evidence` what was known then, both frozen.
+    `requester` and `decider` are the humans behind `requested_by_key` and `decided_by_key`.
+    """
+
+    id = models.UUIDField(primary_key=True, db_default=UUID7)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="requests")
+    target_stage = models.CharField(max_length=20, choices=choices(Stage))
+    state = models.CharField(
+        max_length=20, choices=choices(RequestState), default=RequestState.REQUESTED.value
+    )
+    digest = models.CharField(max_length=64)
+    evidence = models.JSONField()
+    evidence_digest = models.CharField(max_length=64)
+    reason = models.TextField(blank=True)
+    requested_by_key = models.CharField(max_length=200)
+    requester = models.CharField(max_length=200)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField()
+    decided_by_key = models.CharField(max_length=200, blank=True)
+    decider = models.CharField(max_length=200, blank=True)
+    decision_reason = models.TextField(blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=["state", "-id"], name="promotion_inbox"),
+            models.Index(fields=["version", "-id"], name="promotion_of_version"),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(state__in=[state.value for state in RequestState]),
+                name="promotion_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(target_stage__in=sorted(PROMOTION_TARGETS)), name="promotion_target"
+            ),
+            models.CheckConstraint(
+                condition=Q(digest__regex=DIGEST_PATTERN), name="promotion_digest"
+            ),
+            models.UniqueConstraint(
+                fields=["version", "target_stage"],
+                condition=Q(state=RequestState.REQUESTED.value),
+                name="promotion_one_open",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=RequestState.APPROVED.value)
+                | (Q(decided_by_key__startswith="user:") & ~Q(decider=F("requester"))),
+                name="promotion_four_eyes",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.version} to {self.target_stage}: {self.state}"
+
+    @property
+    def key(self) -> str:
+        """The object key in the event log."""
+        return f"promotion:{self.pk}"
+
+
+class StageTransition(models.Model):
+    """One change of a version's stage; rows are only ever inserted, a trigger sees to it."""
+
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="transitions")
+    from_stage = models.CharField(max_length=20, choices=choices(Stage))
+    to_stage = models.CharField(max_length=20, choices=choices(Stage))
+    digest = models.CharField(max_length=64)
+    request = models.ForeignKey(
+        PromotionRequest, on_delete=models.PROTECT, null=True, related_name="transitions"
+    )
+    actor_key = models.CharField(max_length=200)
+    responsible_key = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+    occurred_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=["version", "-occurred_at"], name="transition_of_version"),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(from_stage__in=[stage.value for stage in Stage])
+                & Q(to_stage__in=[stage.value for stage in Stage]),
+                name="transition_stages",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.version_id}: {self.from_stage} -> {self.to_stage}"
