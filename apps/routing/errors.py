@@ -1,0 +1,45 @@
+"""What this app refuses. Free of Django: the pure compiler raises these too."""
+
+from apps.events.errors import Conflict, DomainError, Invalid
+
+
+class VersionNotApproved(DomainError):
+    """The version's stage, or the content that was approved, does not allow this traffic."""
+
+    code = "version-not-approved"
+    title = "Version not approved for this traffic"
+
+
+class NoBackend(DomainError):
+    """The version is loaded nowhere, so nothing could answer for it."""
+
+    code = "no-backend"
+    title = "Version is not deployed"
+
+
+class LeaseHeld(Conflict):
+    """Somebody else holds the endpoint's lease: a rollout, an experiment, or nobody."""
+
+    code = "lease-held"
+    title = "Endpoint is held"
+
+
+class RevisionConflict(Conflict):
+    """The endpoint was reallocated since it was read."""
+
+    code = "revision-conflict"
+    title = "Endpoint changed meanwhile"
+
+
+class BackendInUse(Conflict):
+    """Traffic goes to the backend."""
+
+    code = "backend-in-use"
+    title = "Backend in use"
+
+
+class InvalidWeights(Invalid):
+    """Variants, roles or weights that do not describe an allocation."""
+
+    code = "invalid-weights"
+    title = "Invalid weights"
