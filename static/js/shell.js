@@ -17,7 +17,7 @@
   on("click", ".toast button", (button) => button.closest(".toast").remove());
 
   on("click", "[data-copy]", async (button) => {
-    const source = document.getElementById(button.dataset.copy);
+    const source = button.dataset.copy && document.getElementById(button.dataset.copy);
     const text = source ? source.textContent : button.dataset.copyText;
     await navigator.clipboard.writeText(text.trim());
     const label = button.querySelector("[data-copy-label]") || button;
