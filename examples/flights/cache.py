@@ -1,7 +1,7 @@
 """Trained models on disk, so that a second start of the demo does not train again.
 
-They lie under `$SWITCHYARD_HOME/examples/flights/<key>/`, the key being a digest of the training
-code, the data files and the versions of the libraries.
+They lie under `.switchyard/examples/flights/<key>/` of the checkout (or under the directory that
+EXAMPLES_CACHE names), the key being a digest of the training code and the libraries' versions.
 """
 
 import hashlib
@@ -38,8 +38,9 @@ def cache_folder() -> Path:
         digest.update((Path(__file__).parent / name).read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library}=={importlib.metadata.version(library)}\n".encode())
-    home = Path(os.environ.get("SWITCHYARD_HOME", ".switchyard"))
-    return home / "examples" / "flights" / digest.hexdigest()[:16]
+    checkout = Path(__file__).parents[2]
+    home = Path(os.environ.get("EXAMPLES_CACHE", checkout / ".switchyard" / "examples"))
+    return home / "flights" / digest.hexdigest()[:16]
 
 
 def _read(folder: Path, name: str) -> TrainedModel:

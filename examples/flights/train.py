@@ -156,7 +156,8 @@ def _converted(model: HistGradientBoostingClassifier, row: Matrix) -> onnx.Model
     with warnings.catch_warnings():
         # skl2onnx 1.20 hands booleans to protobuf where it wants integers; the graph is right.
         warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
-        return to_onnx(model, row, options=options, target_opset=OPSETS)
+        graph: onnx.ModelProto = to_onnx(model, row, options=options, target_opset=OPSETS)
+    return graph
 
 
 def late_probabilities(onnx_bytes: bytes, frame: pd.DataFrame) -> Probabilities:

@@ -12,9 +12,9 @@ from examples.flights.models import TrainedModel
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, TrainedModel]]:
     """The four versions by name, trained once for the run into a place of its own."""
-    home: Path = tmp_path_factory.mktemp("switchyard")
+    home: Path = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SWITCHYARD_HOME", str(home))
+        patch.setenv("EXAMPLES_CACHE", str(home))
         yield {model.name: model for model in trained_models()}
 
 
