@@ -48,7 +48,10 @@ def _derived(signing_key: str) -> dict[str, str]:
     seed = base64.b64decode(signing_key)
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     key_id = hashlib.sha256(public).hexdigest()[:8]
-    return {"ROUTING_PUBLIC_KEYS": f"{key_id}:{base64.b64encode(public).decode()}"}
+    return {
+        "ROUTING_KEY_ID": key_id,
+        "ROUTING_PUBLIC_KEYS": f"{key_id}:{base64.b64encode(public).decode()}",
+    }
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Mlflow:
             command=(str(self._command()), "server", *where, "--serve-artifacts"),
             cwd=self.place,
             env=self._env(),
-            needs=frozenset({"postgres", "s3"}),
+            needs=frozenset({"roles", "s3"}),
             ports={"MLFLOW": self.port},
             probe=http_probe(port=self.port, path="/health"),
             ready_seconds=120,

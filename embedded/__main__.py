@@ -1,0 +1,72 @@
+"""`python -m embedded up|down|reset|status`: the platform on this machine."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from embedded import lifecycle, places
+from embedded.errors import EmbeddedError
+from embedded.platform import NAMES
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    home = (arguments.home or places.home()).resolve()
+    try:
+        return _COMMANDS[arguments.command](home, arguments)
+    except EmbeddedError as error:
+        print(f"switchyard: {error}", file=sys.stderr)
+        return 1
+
+
+def _up(home: Path, arguments: argparse.Namespace) -> int:
+    only = frozenset(arguments.only.split(",")) if arguments.only else frozenset[str]()
+    lifecycle.up(home, free_ports=arguments.free_ports, only=only)
+    return 0
+
+
+def _down(home: Path, _arguments: argparse.Namespace) -> int:
+    if not lifecycle.down(home):
+        print("nothing was running")
+    return 0
+
+
+def _reset(home: Path, arguments: argparse.Namespace) -> int:
+    question = f"Delete all state in {home}: models, history, secrets? [y/N] "
+    if not arguments.yes and input(question).strip().lower() != "y":
+        print("kept")
+        return 1
+    lifecycle.reset(home)
+    print("deleted")
+    return 0
+
+
+def _status(home: Path, _arguments: argparse.Namespace) -> int:
+    found = lifecycle.status(home)
+    if not found:
+        print("nothing is running")
+        return 3
+    for name, state, detail in found:
+        print(f"{name:<11} {state:<9} {detail}")
+    return 0 if all(state == "running" for _, state, _ in found) else 1
+
+
+_COMMANDS = {"up": _up, "down": _down, "reset": _reset, "status": _status}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in _COMMANDS:
+        command = commands.add_parser(name)
+        command.add_argument("--home", type=Path, help="the state directory (SWITCHYARD_HOME)")
+        if name == "up":
+            command.add_argument("--free-ports", action="store_true", help="any free ports")
+            command.add_argument("--only", help=f"comma-separated, of: {', '.join(NAMES)}")
+        if name == "reset":
+            command.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

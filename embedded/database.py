@@ -1,0 +1,104 @@
+"""The database around the platform: roles, schema, the demonstration's accounts."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from embedded import places
+from embedded.errors import StartFailed
+from embedded.installation import Installation
+from embedded.platform import python_environment
+
+ACCOUNTS = "accounts.json"
+STOP_SECONDS = 20
+
+
+class Database:
+    """What is done to the database before the processes that use it start."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+        self._external = "postgres" in installation.external
+
+    def end_orphan(self) -> bool:
+        """Stop a Postgres that still holds our data though nobody supervises it; was there one?"""
+        orphan = _postmaster(self._installation.parts.postgres().data)
+        if self._external or orphan is None:
+            return False
+        orphan.send_signal(signal.SIGINT)
+        orphan.wait(STOP_SECONDS)
+        return True
+
+    def bootstrap(self) -> None:
+        if not self._external:
+            parts = self._installation.parts
+            parts.postgres().bootstrap(parts.roles())
+
+    def migrate(self) -> None:
+        """Bring the schema up to date and make the demonstration's accounts, when it is new.
+
+        A database of our own is only changed by us, so an unchanged set of migrations need not
+        be compared with it again.
+        """
+        stamp = self._installation.run / "migrated"
+        wanted = _digest_of_migrations()
+        if not self._external and stamp.exists() and stamp.read_text() == wanted:
+            return
+        self._manage("migrate", "--no-input", "--verbosity", "0")
+        self._bootstrap_accounts()
+        stamp.write_text(wanted)
+
+    def _bootstrap_accounts(self) -> None:
+        file = self._installation.home / ACCOUNTS
+        if file.exists() or self._installation.values["SWITCHYARD_ENV"] != "demo":
+            return
+        accounts = json.loads(self._manage("bootstrap_demo"))
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            json.dump(accounts, opened, indent=2)
+
+    def _manage(self, *arguments: str) -> str:
+        result = subprocess.run(
+            (sys.executable, str(places.CHECKOUT / "manage.py"), *arguments),
+            env=python_environment(self._installation),
+            cwd=self._installation.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if result.returncode:
+            raise StartFailed(f"manage.py {arguments[0]} failed:\n{result.stderr[-4000:]}")
+        return result.stdout
+
+
+def _postmaster(data: Path) -> psutil.Process | None:
+    """The server that runs on this data directory, if its pid file still tells the truth."""
+    try:
+        pid = int((data / "postmaster.pid").read_text().split()[0])
+        process = psutil.Process(pid)
+        if process.name() == "postgres" and Path(process.cwd()) == data:
+            return process
+    except (OSError, ValueError, IndexError, psutil.Error):
+        return None
+    return None
+
+
+def _digest_of_migrations() -> str:
+    digest = hashlib.sha256()
+    for file in _migrations():
+        digest.update(str(file.relative_to(places.CHECKOUT)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _migrations() -> Iterator[Path]:
+    yield from sorted(places.CHECKOUT.glob("apps/*/migrations/*.py"))
+    # A newer library may bring migrations of its own.
+    yield places.CHECKOUT / "requirements" / "main.txt"

@@ -1,0 +1,107 @@
+"""One installation: its directory, ports, secrets, and which parts live elsewhere."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded import credentials, environment, ports
+from embedded.errors import EmbeddedError
+from embedded.parts import Parts
+
+# Setting one of these to an address leaves the part out of what we start.
+EXTERNAL: Mapping[str, str] = {
+    "postgres": "DATABASE_URL",
+    "valkey": "REDIS_URL",
+    "s3": "S3_ENDPOINT_URL",
+    "mlflow": "MLFLOW_TRACKING_URI",
+    "triton": "TRITON_URL",
+}
+# What else must, or may, be said about such a part; the value is taken when nothing is said.
+_COMPANIONS: Mapping[str, Mapping[str, str | None]] = {
+    "postgres": {"DATABASE_OWNER_URL": "DATABASE_URL"},
+    "valkey": {"CELERY_BROKER_URL": "REDIS_URL"},
+    "s3": {
+        "S3_ACCESS_KEY_ID": None,
+        "S3_SECRET_ACCESS_KEY": None,
+        "S3_REGION": "",
+        "S3_BUCKET": "",
+    },
+    "mlflow": {},
+    "triton": {
+        "TRITON_GRPC_URL": None,
+        "TRITON_METRICS_URL": "",
+        "TRITON_REPOSITORY": "",
+        "TRITON_CONTROL_KEY": "",
+        "PULLER_URL": None,
+        "PULLER_TOKEN": None,
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installation:
+    """`values` is the environment of the processes; `external` the parts that live elsewhere."""
+
+    home: Path
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+    external: frozenset[str]
+    values: Mapping[str, str]
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(home=self.home, ports=self.ports, secrets=self.secrets)
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pid files and the orders of the processes."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+def open_installation(
+    home: Path, *, chosen_ports: Mapping[str, int], environ: Mapping[str, str] = os.environ
+) -> Installation:
+    """Make or open the installation in `home`; raises EmbeddedError for incomplete settings."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secrets = credentials.load_or_create(home)
+    name = environ.get("SWITCHYARD_ENV", "demo")
+    values = environment.settings(home=home, name=name, ports=chosen_ports, secrets=secrets)
+    external = frozenset(part for part, setting in EXTERNAL.items() if environ.get(setting))
+    for part in external:
+        values.update(_elsewhere(part, environ, values))
+    return Installation(
+        home=home, ports=chosen_ports, secrets=secrets, external=external, values=values
+    )
+
+
+def remembered_ports(home: Path) -> dict[str, int] | None:
+    """The ports of the last start, or None when there was none."""
+    try:
+        found: dict[str, int] = json.loads((home / "run" / "ports.json").read_text())
+    except FileNotFoundError:
+        return None
+    return {**ports.DEFAULTS, **found}
+
+
+def remember_ports(installation: Installation) -> None:
+    installation.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (installation.run / "ports.json").write_text(json.dumps(dict(installation.ports), indent=2))
+
+
+def _elsewhere(part: str, environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+    setting = EXTERNAL[part]
+    found = {setting: environ[setting]}
+    for name, fallback in _COMPANIONS[part].items():
+        if name in environ:
+            found[name] = environ[name]
+        elif fallback is None:
+            raise EmbeddedError(f"{setting} is set, so {name} must be set too")
+        else:
+            found[name] = found[fallback] if fallback else values[name]
+    return found
