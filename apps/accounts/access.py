@@ -55,6 +55,10 @@ GRANTS: Mapping[Role, frozenset[Permission]] = {
     Role.CLIENT: frozenset({_P.PREDICT}),
 }
 
+# A service account holds no role that signs, or that could make itself a human who signs.
+SERVICE_ROLES = frozenset(Role) - {Role.APPROVER, Role.ADMIN}
+HUMAN_ROLES = frozenset(Role) - {Role.CI, Role.CLIENT}
+
 # Four eyes means two humans: a service account never signs, whatever role it was given.
 HUMANS_ONLY = frozenset({_P.APPROVE})
 
@@ -105,4 +109,12 @@ def authorise(actor: Principal, permission: Permission, *, team_key: str) -> Non
     if not actor.can(permission, team_key):
         raise PermissionDenied(
             f"{actor.display} may not {permission.replace('_', ' ')} in team {team_key}"
+        )
+
+
+def authorise_anywhere(actor: Principal, permission: Permission) -> None:
+    """Raise PermissionDenied unless `actor` holds `permission` in some team."""
+    if not actor.can_anywhere(permission):
+        raise PermissionDenied(
+            f"{actor.display} may not {permission.replace('_', ' ')} in any team"
         )

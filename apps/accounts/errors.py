@@ -1,6 +1,6 @@
 """What this app refuses."""
 
-from apps.events.errors import DomainError, Forbidden
+from apps.events.errors import Conflict, DomainError, Forbidden
 
 
 class PermissionDenied(Forbidden):
@@ -15,3 +15,15 @@ class NotSignedIn(DomainError):
     code = "not-signed-in"
     title = "Sign in"
     status = 401
+
+
+class NameTaken(Conflict):
+    """Somebody or something has this name already."""
+
+    code = "name-taken"
+
+
+class AlreadyDone(Conflict):
+    """The token is revoked, the account disabled or the person deactivated already."""
+
+    code = "already-done"

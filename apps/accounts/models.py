@@ -10,10 +10,12 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.accounts.access import Role
+from apps.accounts.access import HUMAN_ROLES, SERVICE_ROLES, Role
 
 ROLE_CHOICES = [(role.value, role.value) for role in Role]
-HUMAN_ROLES = [role.value for role in Role if role not in (Role.CI, Role.CLIENT)]
+# In the order of the enum: a set's order would make migrations of its own.
+HUMAN_ROLE_VALUES = [role.value for role in Role if role in HUMAN_ROLES]
+SERVICE_ROLE_VALUES = [role.value for role in Role if role in SERVICE_ROLES]
 
 
 class Team(models.Model):
@@ -54,7 +56,9 @@ class Membership(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["user", "team", "role"], name="membership_once"),
-            models.CheckConstraint(condition=Q(role__in=HUMAN_ROLES), name="membership_human_role"),
+            models.CheckConstraint(
+                condition=Q(role__in=HUMAN_ROLE_VALUES), name="membership_human_role"
+            ),
         )
 
     def __str__(self) -> str:
@@ -77,6 +81,14 @@ class ServiceAccount(models.Model):
 
     class Meta:
         ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(role__in=SERVICE_ROLE_VALUES), name="service_account_role"
+            ),
+            models.CheckConstraint(
+                condition=Q(requests_per_second__gte=0), name="service_account_rate"
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name
