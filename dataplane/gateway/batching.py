@@ -1,0 +1,223 @@
+"""Step 4 of the request path: adaptive micro-batches, one queue per variant.
+
+An idle Triton is called at once with whatever arrived in this turn of the event loop. While a
+call is under way rows wait: for a full batch, for the end of that call, or for `max_delay_ms`,
+whichever comes first. No row is sent past its deadline.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from dataplane.gateway.problems import Refusal
+from dataplane.gateway.row import Row
+from dataplane.gateway.table import Variant
+from dataplane.gateway.triton import CallFailed, Channels, Model
+from serving.labels import InvalidOutput
+
+ALONE_AT_ONCE = 8
+MINIMUM_TIMEOUT_S = 0.001
+
+
+class Call:
+    """What one micro-batch cost: `calls` to Triton carrying `rows_sent` rows."""
+
+    __slots__ = ("calls", "rows", "rows_sent")
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+        self.calls = 0
+        self.rows_sent = 0
+
+
+Finish = Callable[[Call], None]
+
+
+class Batcher:
+    """The queue of one variant; `finish` gets each micro-batch when all its rows are settled."""
+
+    def __init__(
+        self, variant: Variant, model: Model, *, finish: Finish, max_in_flight: int
+    ) -> None:
+        self._model = model
+        self._labeller = variant.labeller
+        self._finish = finish
+        self._max_batch = variant.limits.max_batch
+        self._max_delay_s = variant.limits.max_delay_ms / 1_000
+        self._max_queue = variant.limits.max_queue
+        self._max_in_flight = max_in_flight
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Row] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._soon = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._queue and not self._tasks
+
+    def submit(self, row: Row) -> None:
+        """Queue a row. Raises Refusal 429 when the queue is full."""
+        queue = self._queue
+        if len(queue) >= self._max_queue:
+            raise Refusal(
+                429,
+                "overload",
+                "too many requests are waiting for this model",
+                endpoint=row.variant.endpoint,
+                retry_after=1,
+            )
+        queue.append(row)
+        if not self._tasks or len(queue) >= self._max_batch:
+            if not self._soon:
+                self._soon = True
+                self._loop.call_soon(self._pump)
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._max_delay_s, self._late)
+
+    def _late(self) -> None:
+        """The oldest row has waited long enough."""
+        self._timer = None
+        if self._queue and len(self._tasks) < self._max_in_flight:
+            self._send()
+        self._pump()
+
+    def _pump(self) -> None:
+        """Start the calls that are due."""
+        self._soon = False
+        queue, tasks = self._queue, self._tasks
+        while queue and (
+            not tasks
+            or (len(queue) >= self._max_batch and len(tasks) < self._max_in_flight)
+        ):
+            self._send()
+        if queue and self._timer is None:
+            waited = time.perf_counter() - queue[0].started
+            self._timer = self._loop.call_later(
+                max(0.0, self._max_delay_s - waited) or self._max_delay_s, self._late
+            )
+
+    def _send(self) -> None:
+        rows = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
+        task = self._loop.create_task(self._run(rows))
+        self._tasks.add(task)
+
+    async def _run(self, rows: list[Row]) -> None:
+        call = Call(rows)
+        try:
+            await self._settle(call)
+        finally:
+            task = asyncio.current_task()
+            assert task is not None  # noqa: S101 - for the type checker
+            self._tasks.discard(task)
+            self._pump()
+            self._finish(call)
+
+    async def _settle(self, call: Call) -> None:
+        """Give every row an answer or an error."""
+        rows = _still_in_time(call.rows)
+        if not rows:
+            return
+        try:
+            await self._ask(call, rows)
+        except CallFailed as failure:
+            if failure.kind == "timeout":
+                rows = _cut_off(rows, failure)
+            if len(rows) > 1 and failure.kind != "unavailable":
+                await self._one_by_one(call, rows)
+            else:
+                _fail(rows, failure)
+
+    async def _one_by_one(self, call: Call, rows: Sequence[Row]) -> None:
+        """A failed batch tells nothing about its rows: ask for each, so that each fails alone."""
+        for at in range(0, len(rows), ALONE_AT_ONCE):
+            group = _still_in_time(rows[at : at + ALONE_AT_ONCE])
+            await asyncio.gather(*(self._alone(call, row) for row in group))
+
+    async def _alone(self, call: Call, row: Row) -> None:
+        try:
+            await self._ask(call, [row])
+        except CallFailed as failure:
+            _fail([row], failure)
+
+    async def _ask(self, call: Call, rows: Sequence[Row]) -> None:
+        """One call. Raises CallFailed when it says nothing about any single row."""
+        call.calls += 1
+        call.rows_sent += len(rows)
+        timeout = rows[0].deadline - time.perf_counter()
+        raw = await self._model.infer(
+            [row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S)
+        )
+        try:
+            answers = self._labeller.read(raw, len(rows))
+        except InvalidOutput as error:
+            raise CallFailed("invalid_output", str(error)) from error
+        for row, answer in zip(rows, answers, strict=True):
+            row.answer = answer
+            if answer is None:
+                row.fail("invalid_output", "the model's output is not a valid prediction")
+
+
+class Batchers:
+    """One batcher per distinct backend and limits, kept over table changes while in use."""
+
+    def __init__(self, channels: Channels, *, finish: Finish, max_in_flight: int) -> None:
+        self._channels = channels
+        self._finish = finish
+        self._max_in_flight = max_in_flight
+        self._batchers: dict[Variant, Batcher] = {}
+        self._shared: dict[object, Batcher] = {}
+
+    def of(self, variant: Variant) -> Batcher:
+        """The variant's batcher, made on first use. Raises SchemaError."""
+        batcher = self._batchers.get(variant)
+        return batcher if batcher is not None else self._bind(variant)
+
+    def keep_only(self, variants: set[Variant]) -> None:
+        """Forget what no table mentions any more; calls under way finish on their own."""
+        self._batchers = {v: b for v, b in self._batchers.items() if v in variants}
+        used = set(map(id, self._batchers.values()))
+        self._shared = {key: b for key, b in self._shared.items() if id(b) in used}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no row is waiting or under way."""
+        return all(batcher.idle for batcher in self._shared.values())
+
+    def _bind(self, variant: Variant) -> Batcher:
+        spec = variant.spec
+        labelling = msgspec.json.encode(spec.labelling, order="sorted")
+        key = (spec.entry, spec.addresses, spec.schema, labelling, variant.limits)
+        batcher = self._shared.get(key)
+        if batcher is None:
+            model = Model(variant, [self._channels.at(each) for each in spec.addresses])
+            batcher = self._shared[key] = Batcher(
+                variant, model, finish=self._finish, max_in_flight=self._max_in_flight
+            )
+        self._batchers[variant] = batcher
+        return batcher
+
+
+def _still_in_time(rows: Sequence[Row]) -> list[Row]:
+    """Close what is past its deadline: it waited here, so it is nobody's blame but ours."""
+    now = time.perf_counter()
+    late = [row for row in rows if row.deadline <= now]
+    for row in late:
+        row.fail("overload", "the deadline passed in the queue", blamed=False)
+    return [row for row in rows if row.error is None]
+
+
+def _cut_off(rows: Sequence[Row], failure: CallFailed) -> list[Row]:
+    """Close the rows whose deadline cut the call off; the others may still be asked for."""
+    now = time.perf_counter()
+    _fail([row for row in rows if row.deadline <= now], failure)
+    return [row for row in rows if row.error is None]
+
+
+def _fail(rows: Sequence[Row], failure: CallFailed) -> None:
+    for row in rows:
+        row.fail(failure.kind, failure.detail, blamed=failure.kind != "unavailable")

@@ -1,0 +1,112 @@
+"""Step 2 of the request path: from bytes to a typed request, or to a problem naming each fault."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from dataplane.gateway.problems import FieldError, Refusal, at
+from dataplane.gateway.table import Endpoint, Table, Variant
+from serving.validation import InvalidFeatures, MalformedJson, Row, parse_json
+
+MAX_ID = 256
+FIELDS = ("model", "features", "user_id", "version")
+
+
+class PredictRequest(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The envelope; `features` stay raw until the variant, and so the schema, is known."""
+
+    model: str
+    features: msgspec.Raw
+    user_id: str | int | None = None
+    version: str | int | None = None
+
+
+_decode = msgspec.json.Decoder(PredictRequest).decode
+
+
+def decode_request(body: bytes) -> PredictRequest:
+    """Read the envelope. Raises Refusal 400 for what is not JSON, 422 for what does not fit."""
+    try:
+        request = _decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        request = _decode_slowly(body)
+    if isinstance(request.user_id, str) and len(request.user_id) > MAX_ID:
+        raise _invalid([FieldError("$.user_id", f"must have at most {MAX_ID} characters")], "")
+    return request
+
+
+def find_endpoint(table: Table, name: str) -> Endpoint:
+    """The endpoint with this name. Raises Refusal 404, or 503 while there is no table at all."""
+    endpoint = table.endpoints.get(name)
+    if endpoint is not None:
+        return endpoint
+    if table.source == "none":
+        raise Refusal(503, "not_ready", "no routing table is loaded yet", retry_after=1)
+    raise Refusal(
+        404, "unknown_model", "there is no such model", errors=at("$.model", "is not known")
+    )
+
+
+def decode_features(request: PredictRequest, variant: Variant) -> Row:
+    """Read the features by the variant's schema. Raises Refusal 422 with every fault."""
+    try:
+        return variant.schema.decode(request.features)
+    except InvalidFeatures as error:
+        raise invalid_features(error, variant.endpoint) from error
+    except MalformedJson as error:
+        raise _malformed() from error
+
+
+def invalid_features(error: InvalidFeatures, endpoint: str) -> Refusal:
+    """The problem for features that do not fit."""
+    errors = [FieldError(fault.path, fault.detail) for fault in error.faults]
+    refusal = _invalid(errors, endpoint)
+    refusal.reason = f"feature_{error.faults[0].kind}"
+    refusal.feature = error.faults[0].feature
+    return refusal
+
+
+def _decode_slowly(body: bytes) -> PredictRequest:
+    """What the fast decoder refused, read again to say why.
+
+    Python's reader takes NaN and Infinity, which JSON does not have, so that the fault is
+    reported for the feature that carries it.
+    """
+    try:
+        value = parse_json(body)
+    except MalformedJson as error:
+        raise _malformed() from error
+    errors = _envelope_errors(value)
+    if errors:
+        raise _invalid(errors, "")
+    features = msgspec.Raw(json.dumps(value["features"]).encode())
+    return PredictRequest(value["model"], features, value.get("user_id"), value.get("version"))
+
+
+def _envelope_errors(value: Any) -> list[FieldError]:
+    if not isinstance(value, dict):
+        return [FieldError("$", "must be an object")]
+    errors = [
+        FieldError(f"$.{name}", "is required") for name in FIELDS[:2] if name not in value
+    ]
+    if not isinstance(value.get("model", ""), str):
+        errors.append(FieldError("$.model", "must be text"))
+    for name in FIELDS[2:]:
+        if not _is_identifier(value.get(name)):
+            errors.append(FieldError(f"$.{name}", "must be text or an integer"))
+    unknown = [str(name)[:100] for name in value if name not in FIELDS][:100]
+    return errors + [FieldError(f"$.{name}", "is not a field of a request") for name in unknown]
+
+
+def _is_identifier(value: object) -> bool:
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def _invalid(errors: list[FieldError], endpoint: str) -> Refusal:
+    detail = f"{len(errors)} field{'s do' if len(errors) > 1 else ' does'} not fit"
+    return Refusal(422, "invalid_request", detail, errors=errors, endpoint=endpoint)
+
+
+def _malformed() -> Refusal:
+    return Refusal(400, "malformed_json", "the body is not JSON")

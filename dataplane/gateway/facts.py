@@ -1,0 +1,110 @@
+"""Step 7 of the request path: what was served goes to the spool before the answer leaves."""
+
+import os
+import time
+from collections.abc import Sequence
+from itertools import groupby
+
+import xxhash
+
+from contracts.outcomes import Outcome
+from contracts.records import Failure
+from dataplane import spool
+from dataplane.gateway.batching import Call
+from dataplane.gateway.row import Row
+from dataplane.gateway.table import Variant
+
+_pack_row = spool.ROW.pack
+_OK = spool.STATUS_CODES["ok"]
+
+
+class PredictionIds:
+    """UUIDs of version 7: milliseconds, 58 bits drawn at boot, a counter."""
+
+    def __init__(self) -> None:
+        drawn = os.urandom(7).hex()
+        self._boot = f"7{drawn[:3]}-8{drawn[3:6]}-{drawn[6:10]}"
+        self._count = 0
+
+    def next(self) -> str:
+        """A fresh id."""
+        self._count = count = (self._count + 1) & 0xFFFFFFFF
+        now = int(time.time() * 1_000)
+        return f"{now >> 16:08x}-{now & 0xFFFF:04x}-{self._boot}{count:08x}"
+
+
+class Facts:
+    """Turns what happened into frames of the spool, one write per micro-batch."""
+
+    def __init__(self, writer: spool.SpoolWriter) -> None:
+        self._writer = writer
+
+    def answered(self, call: Call, at: float, failures: Sequence[Failure]) -> None:
+        """A micro-batch is settled: its rows, the sampled ones in full, first failures."""
+
+        def build(writer: spool.SpoolWriter) -> list[bytes]:
+            made = [spool.failure_frame(failure) for failure in failures]
+            calls, sent = call.calls, call.rows_sent
+            for variant, rows in groupby(call.rows, _variant_of):
+                made += _row_frames(writer, variant, list(rows), at, calls, sent)
+                calls = sent = 0
+            return made
+
+        self._writer.append(build, rows=len(call.rows))
+
+    def rejected(self, *, at: float, endpoint: str, reason: str, feature: str) -> None:
+        """A request was refused before it was a prediction."""
+        frame = spool.rejection_frame(spool.Rejection(at, endpoint, reason, feature))
+        self._writer.append(lambda _: (frame,), rows=1)
+
+    def outcomes(self, outcomes: Sequence[Outcome]) -> bool:
+        """Labels and metrics from an application; False when there was no room for them."""
+        frame = spool.outcomes_frame(outcomes)
+        return self._writer.append(lambda _: (frame,), rows=len(outcomes))
+
+
+def _variant_of(row: Row) -> Variant:
+    return row.variant
+
+
+def _row_frames(
+    writer: spool.SpoolWriter, variant: Variant, rows: list[Row], at: float, calls: int, sent: int
+) -> list[bytes]:
+    number = writer.context(id(variant), variant.context)
+    packed = [_packed(row) for row in rows]
+    made = [spool.rows_frame(number, at, packed, calls=calls, rows_sent=sent)]
+    if variant.sample_below:
+        made += [spool.sample_frame(_sample(row, number, at)) for row in rows if _sampled(row)]
+    return made
+
+
+def _packed(row: Row) -> bytes:
+    answer = row.answer
+    if answer is None:
+        status = spool.STATUS_CODES[row.error or "internal"]
+        return _pack_row(row.unit, row.latency_ms, spool.NO_SCORE, -1, status, row.flags)
+    return _pack_row(row.unit, row.latency_ms, answer.score, answer.index, _OK, row.flags)
+
+
+def _sampled(row: Row) -> bool:
+    return xxhash.xxh3_64_intdigest(row.prediction_id) < row.variant.sample_below
+
+
+def _sample(row: Row, context: int, at: float) -> spool.Sample:
+    answer = row.answer
+    return spool.Sample(
+        context=context,
+        at=at,
+        prediction_id=row.prediction_id,
+        generation=row.generation,
+        client=row.client,
+        unit=row.unit,
+        bucket=row.bucket,
+        features=row.variant.schema.as_dict(row.values),
+        prediction=answer.score if answer else None,
+        label=answer.label if answer else "",
+        confidence=answer.confidence if answer else None,
+        latency_ms=row.latency_ms,
+        status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
+        flags=row.flags,
+    )

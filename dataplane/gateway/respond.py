@@ -1,0 +1,71 @@
+"""Step 6 of the request path: the answer as JSON, or as a problem."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+
+from contracts.records import ErrorKind
+from dataplane.gateway.http import Exchange
+from dataplane.gateway.problems import PROBLEM_JSON, Refusal
+from dataplane.gateway.row import Row
+
+_FAILURES: Mapping[ErrorKind, tuple[int, str, int]] = {
+    "model": (502, "the model failed on this request", 0),
+    "timeout": (504, "the model did not answer in time", 0),
+    "invalid_output": (502, "the model's output is not a valid prediction", 0),
+    "unavailable": (503, "the model's server cannot be reached", 1),
+    "overload": (503, "the request waited past its deadline", 1),
+    "internal": (500, "the gateway failed on this request", 0),
+}
+
+
+def deliver(row: Row) -> None:
+    """Answer the HTTP request behind a settled row."""
+    exchange, answer = row.exchange, row.answer
+    if exchange is None:
+        return
+    if answer is None:
+        refuse(exchange, failure_of(row))
+        return
+    confidence = b"null" if answer.confidence is None else b"%.9g" % answer.confidence
+    exchange.ok(
+        b'{"prediction_id":"%b","prediction":%.9g,"label":%b,"confidence":%b,"latency_ms":%.3f,'
+        b'"model_version":%b,"variant":%b,"generation":%d,"cache_hit":false,"fallback":null}'
+        % (
+            row.prediction_id.encode(),
+            answer.score,
+            quoted(answer.label),
+            confidence,
+            row.latency_ms,
+            quoted(row.variant.label),
+            quoted(row.variant.key),
+            row.generation,
+        )
+    )
+
+
+def failure_of(row: Row) -> Refusal:
+    """What a row that failed is answered with. Triton's words stay inside: they may hold values."""
+    kind: ErrorKind = row.error or "internal"
+    status, detail, retry_after = _FAILURES[kind]
+    return Refusal(
+        status,
+        f"prediction_failed_{kind}",
+        detail,
+        endpoint=row.variant.endpoint,
+        retry_after=retry_after,
+    )
+
+
+def refuse(exchange: Exchange, refusal: Refusal) -> None:
+    """Answer with a problem."""
+    exchange.respond(
+        refusal.status, refusal.body(), content_type=PROBLEM_JSON, headers=refusal.headers()
+    )
+
+
+@lru_cache(maxsize=4_096)
+def quoted(text: str) -> bytes:
+    """A JSON string; labels and version names repeat."""
+    return msgspec.json.encode(text)

@@ -1,0 +1,157 @@
+"""The routing table as the gateway uses it: immutable, swapped in one assignment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+from contracts.routing import BUCKETS, EndpointSpec, Guardrail, Override, VariantSpec
+from dataplane.spool import Context
+from serving.allocation import AllocationError, compile_ranges
+from serving.labels import Labeller
+from serving.validation import CompiledSchema, compile_schema
+
+Source = Literal["redis", "disk", "none"]
+SAMPLE_SPACE = 2**64
+
+
+class Variant:
+    """One version in one endpoint: its schema and labels, compiled on first use."""
+
+    def __init__(self, spec: VariantSpec, endpoint: EndpointSpec) -> None:
+        self.spec = spec
+        self.key = spec.key
+        self.endpoint = endpoint.name
+        self.rollout = endpoint.rollout
+        self.experiment = endpoint.experiment
+        self.phase = endpoint.phase
+        self.limits = endpoint.limits
+        self.sample_rate = endpoint.sample_rate
+        self.sample_below = int(endpoint.sample_rate * SAMPLE_SPACE)
+        self.deadline_s = endpoint.limits.deadline_ms / 1_000
+        self.label = spec.semantic_version or str(spec.number)
+        self.names = frozenset({str(spec.number), spec.semantic_version} - {""})
+
+    @cached_property
+    def schema(self) -> CompiledSchema:
+        """Decoder and packer of the version's features."""
+        return compile_schema(self.spec.schema)
+
+    @cached_property
+    def labeller(self) -> Labeller:
+        """Reads the version's output."""
+        return Labeller(self.spec.schema.output, self.spec.labelling)
+
+    def context(self, number: int) -> Context:
+        """What facts about this variant refer to."""
+        return Context(
+            number=number,
+            endpoint=self.endpoint,
+            version=self.spec.version,
+            variant=self.key,
+            phase=self.phase,
+            rollout=self.rollout,
+            experiment=self.experiment,
+            sample_rate=self.sample_rate,
+            scored=self.spec.schema.output.kind != "regression",
+        )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A public name: who gets which variant. `owners[bucket]` is an index into `variants`."""
+
+    spec: EndpointSpec
+    digest: str
+    variants: tuple[Variant, ...]
+    designed: bytes
+    owners: bytes
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def salt(self) -> str:
+        return self.spec.salt
+
+    @cached_property
+    def by_request(self) -> bool:
+        """Whether each request is a unit of its own."""
+        return self.spec.unit_kind == "request"
+
+    def variant(self, key: str) -> Variant | None:
+        """The variant with this key."""
+        return next((each for each in self.variants if each.key == key), None)
+
+    def share(self, guardrail: Guardrail) -> float:
+        """The candidate's share of the buckets that it splits with its baseline, as designed."""
+        candidate = self._weight(guardrail.candidate)
+        both = candidate + self._weight(guardrail.baseline)
+        return candidate / both if both else 0.0
+
+    def _weight(self, key: str) -> int:
+        return sum(item.stop - item.start for item in self.spec.ranges if item.variant == key)
+
+    def with_overrides(self, overrides: Iterable[Override]) -> "Endpoint":
+        """This endpoint with withdrawn candidates' buckets served by what replaces them."""
+        owners, applied = self.designed, []
+        for override in overrides:
+            if not self.is_bound_by(override):
+                continue
+            keys = [variant.key for variant in self.variants]
+            source, target = keys.index(override.variant), keys.index(override.fallback_to)
+            owners = owners.translate(bytes(target if i == source else i for i in range(256)))
+            applied.append(override.key)
+        return replace(self, owners=owners, overrides=tuple(applied))
+
+    def is_bound_by(self, override: Override) -> bool:
+        """Whether the override speaks of this endpoint's rollout and is not acknowledged yet."""
+        keys = {variant.key for variant in self.variants}
+        return (
+            override.endpoint == self.spec.name
+            and override.rollout in rollouts_of(self.spec)
+            and override.key not in self.spec.acknowledged_overrides
+            and {override.variant, override.fallback_to} <= keys
+        )
+
+
+def rollouts_of(spec: EndpointSpec) -> frozenset[str]:
+    """The rollouts that a spec is part of."""
+    return frozenset({spec.rollout, *(each.rollout for each in spec.guardrails)} - {""})
+
+
+def compile_endpoint(spec: EndpointSpec, digest: str) -> Endpoint:
+    """The usable form of a spec. Raises AllocationError (a ValueError) for impossible ranges."""
+    if len(spec.variants) > 256:
+        raise AllocationError("an endpoint has at most 256 variants")
+    variants = tuple(Variant(each, spec) for each in spec.variants)
+    owners = bytes(compile_ranges(spec.ranges, [variant.key for variant in variants]))
+    if len(owners) != BUCKETS:
+        raise AllocationError("the ranges do not cover the buckets")
+    return Endpoint(spec, digest, variants, owners, owners)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One state of the whole table, with this gateway's overrides applied."""
+
+    epoch: int = 0
+    generation: int = 0
+    source: Source = "none"
+    swapped_at: float = 0.0
+    endpoints: Mapping[str, Endpoint] = field(default_factory=dict)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What may never go back."""
+        return (self.epoch, self.generation)
+
+    def with_overrides(self, overrides: Iterable[Override]) -> "Table":
+        """This table under another set of overrides; only the endpoints concerned are touched."""
+        by_endpoint: dict[str, list[Override]] = {}
+        for override in overrides:
+            by_endpoint.setdefault(override.endpoint, []).append(override)
+        changed = {
+            name: endpoint.with_overrides(by_endpoint.get(name, ()))
+            for name, endpoint in self.endpoints.items()
+            if name in by_endpoint or endpoint.overrides
+        }
+        return replace(self, endpoints={**self.endpoints, **changed}) if changed else self

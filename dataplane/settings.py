@@ -1,0 +1,80 @@
+"""Settings of the gateway and the recorder, from the environment (names in lower case)."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+Fsync = Literal["none", "seal", "always"]
+
+
+class GatewaySettings(BaseSettings):
+    """What one gateway process needs.
+
+    `gateway_url` and `gateway_grpc_url` are what clients call; `gateway_listen` and
+    `gateway_grpc_listen` ("host:port") what is bound when that differs. `gateway_state` keeps
+    the spool, the routing table and the overrides. Times in seconds, sizes in bytes.
+    """
+
+    gateway_name: str = Field(default="gateway-1", pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
+    gateway_url: str = "http://127.0.0.1:17001"
+    gateway_listen: str = ""
+    gateway_grpc_url: str = ""
+    gateway_grpc_listen: str = ""
+    gateway_state: Path = Path(".switchyard/gateway")
+    redis_url: str = Field(repr=False)
+    routing_public_keys: str
+    unit_hash_key: str = Field(repr=False, min_length=32)
+
+    gateway_poll_s: float = 1.0
+    gateway_warm_s: float = 0.1
+    gateway_max_body: int = 1_048_576
+    gateway_max_connections: int = 10_000
+    gateway_request_timeout_s: float = 10.0
+    gateway_idle_timeout_s: float = 75.0
+    gateway_drain_s: float = 10.0
+    gateway_max_in_flight: int = 4
+    gateway_segment_s: float = 0.4
+    gateway_segment_bytes: int = 4_194_304
+    gateway_spool_bytes: int = 2_147_483_648
+    gateway_fsync: Fsync = "none"
+
+    @property
+    def listen(self) -> tuple[str, int]:
+        """Host and port of the HTTP socket."""
+        return _address(self.gateway_listen or urlsplit(self.gateway_url).netloc)
+
+    @property
+    def grpc_listen(self) -> str:
+        """"host:port" of the gRPC socket; empty = none."""
+        return self.gateway_grpc_listen or self.gateway_grpc_url
+
+    @property
+    def spool(self) -> Path:
+        """Facts that are not ingested yet."""
+        return self.gateway_state / "spool"
+
+
+class RecorderSettings(BaseSettings):
+    """What the recorder beside a gateway needs."""
+
+    gateway_name: str = "gateway-1"
+    gateway_state: Path = Path(".switchyard/gateway")
+    redis_url: str = Field(repr=False)
+    recorder_poll_s: float = 0.1
+    recorder_reship_s: float = 10.0
+    recorder_window: int = 64
+
+    @property
+    def spool(self) -> Path:
+        """Where the gateway puts its segments."""
+        return self.gateway_state / "spool"
+
+
+def _address(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")
+    if parts.hostname is None or parts.port is None:
+        raise ValueError(f"{text!r} is not host:port")
+    return parts.hostname, parts.port
