@@ -1,6 +1,7 @@
 """One keep-alive HTTP/1.1 connection to the gateway: thin enough to send hundreds a second."""
 
 import asyncio
+import contextlib
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,15 +33,17 @@ class Connection:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await self._exchange(path, body)
-        except BaseException:
-            self.close()  # half an answer may be on the wire
+        except (OSError, EOFError, TimeoutError, asyncio.CancelledError):
+            await self.close()  # half an answer may be on the wire
             raise
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Drop the connection; the next `post` opens another."""
-        if self._streams is not None:
-            self._streams[1].close()
-            self._streams = None
+        streams, self._streams = self._streams, None
+        if streams is not None:
+            streams[1].close()
+            with contextlib.suppress(OSError):
+                await streams[1].wait_closed()
 
     async def _exchange(self, path: str, body: bytes) -> Reply:
         if self._streams is None:
@@ -55,5 +58,5 @@ class Connection:
             await reader.readexactly(int(headers.get(b"content-length", b"0"))),
         )
         if headers.get(b"connection", b"").strip() == b"close":
-            self.close()
+            await self.close()
         return reply

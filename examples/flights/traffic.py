@@ -123,7 +123,7 @@ class Replay:
             self.answers.append(answer)
             if answer.status == 200 and flight.label:
                 self._labels.append(answer)
-        connection.close()
+        await connection.close()
 
     def _claim_departure(self) -> float:
         """The next slot of the timetable; slots that every connection missed are given up."""
@@ -138,7 +138,7 @@ class Replay:
             await self._flush_labels(connection)
         await asyncio.sleep(LABEL_BATCH_S)
         await self._flush_labels(connection)
-        connection.close()
+        await connection.close()
 
     async def _flush_labels(self, connection: Connection) -> None:
         batch, self._labels = self._labels, []
