@@ -112,7 +112,7 @@ def test_puller__entries__listed(site: Site) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 def test_puller__without_its_token__refused(site: Site, headers: dict[str, str]) -> None:
-    answer = httpx.get(f"{site.http.base_url}v1/entries", headers=headers)
+    answer = httpx.get(f"{site.http.base_url}/v1/entries", headers=headers)
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
 
