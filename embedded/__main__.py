@@ -1,10 +1,10 @@
-"""`python -m embedded up|down|reset|status`: the platform on this machine."""
+"""`python -m embedded up|down|reset|status|run`: the platform on this machine."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from embedded import lifecycle, places
+from embedded import lifecycle, places, visit
 from embedded.errors import EmbeddedError
 from embedded.platform import NAMES
 
@@ -51,7 +51,14 @@ def _status(home: Path, _arguments: argparse.Namespace) -> int:
     return 0 if all(state == "running" for _, state, _ in found) else 1
 
 
-_COMMANDS = {"up": _up, "down": _down, "reset": _reset, "status": _status}
+def _run(home: Path, arguments: argparse.Namespace) -> int:
+    command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
+    if arguments.temporary:
+        return visit.temporary(command, free_ports=arguments.free_ports)
+    return visit.at_home(home, command, free_ports=arguments.free_ports)
+
+
+_COMMANDS = {"up": _up, "down": _down, "reset": _reset, "status": _status, "run": _run}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,8 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     for name in _COMMANDS:
         command = commands.add_parser(name)
         command.add_argument("--home", type=Path, help="the state directory (SWITCHYARD_HOME)")
-        if name == "up":
+        if name in {"up", "run"}:
             command.add_argument("--free-ports", action="store_true", help="any free ports")
+        if name == "run":
+            command.add_argument("--temporary", action="store_true", help="in a home of its own")
+            command.add_argument("rest", nargs=argparse.REMAINDER, help="-- COMMAND …")
+        if name == "up":
             command.add_argument("--only", help=f"comma-separated, of: {', '.join(NAMES)}")
         if name == "reset":
             command.add_argument("--yes", action="store_true", help="do not ask")

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedded import places
 from embedded.errors import PartMissing
 from embedded.probes import http_probe
 from embedded.processes import Process
@@ -16,6 +17,9 @@ from embedded.processes import Process
 CONTROL_HEADER = "triton-switchyard-control"
 RESTRICTED = "model-repository,shared-memory,trace,logging"
 PYTHON = "3.11"
+LIBPYTHON = f"libpython{PYTHON}.so.1.0"
+LIBRARIES = (Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib64"), Path("/usr/lib"))
+BOOTSTRAPPED = places.CHECKOUT / ".bootstrap" / "python"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +98,21 @@ class Triton:
             raise PartMissing(f"no Triton in {self.environment}: run `make install`")
         return server
 
-    def _libdir(self) -> str:
-        """Where libpython is: the Python backend's stub links it."""
+    def _libdir(self) -> Path:
+        """Where libpython is: the Python backend's stub links it, and it may not be installed."""
         question = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
-        python = str(self.environment / "bin" / "python")
-        answer = subprocess.run(
-            (python, "-c", question), capture_output=True, text=True, check=True
+        command = (str(self.environment / "bin" / "python"), "-c", question)
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+        for place in (Path(answer.stdout.strip()), *LIBRARIES, *_bootstrapped()):
+            if (place / LIBPYTHON).exists():
+                return place
+        raise PartMissing(
+            f"Triton's Python backend needs {LIBPYTHON}: install it (Debian: libpython{PYTHON}), "
+            f"or run `{places.CHECKOUT}/.bootstrap/bin/uv python install "
+            f"--install-dir {BOOTSTRAPPED} {PYTHON}`"
         )
-        return answer.stdout.strip()
+
+
+def _bootstrapped() -> list[Path]:
+    """A Python of uv's own, for machines without libpython."""
+    return sorted(BOOTSTRAPPED.glob(f"cpython-{PYTHON}*/lib"))

@@ -1,0 +1,91 @@
+# Switchyard on one machine. `make demo` and `make test` install what is missing first.
+# Needs Linux x86-64, Python 3.11 and make; no root, no system packages, no containers.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := .bootstrap/bin/uv
+PY := .venv/bin/python
+EMBEDDED := $(PY) -m embedded
+# Runs a command with a private Postgres and Valkey, which are gone afterwards.
+PRIVATELY := $(PY) -m embedded.dev --run
+TEST_WORKERS ?= 2
+BENCHMARKS = $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
+
+.PHONY: help install demo story up down reset status test check proof bench
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo     start the platform, run the story on real flights, stay up until Ctrl-C'
+	@echo 'make test     every test, on private services'
+	@echo 'make up       start the platform          make down   stop it'
+	@echo 'make status   what is running             make reset  delete its state (asks)'
+	@echo 'make story    the story on free ports, then stop; exits with the verdict'
+	@echo 'make check    format, lint, types, import contracts, migrations, system checks'
+	@echo 'make proof    what takes longer           make bench  figures as name=value'
+
+# --- environments: locked, with hashes, from wheels; synced when their lock changes ---------
+
+install: .venv/.synced .venvs/mlflow/.synced .venvs/triton/.synced
+
+$(UV): requirements/uv.txt requirements/bootstrap.py
+	@echo 'installing uv into .bootstrap'
+	@$(PYTHON) requirements/bootstrap.py .bootstrap
+	@touch $@
+
+.venv/.synced: requirements/main.txt | $(UV)
+	@$(call sync,.venv,$<)
+
+.venvs/%/.synced: requirements/%.txt | $(UV)
+	@$(call sync,.venvs/$*,$<)
+
+define sync
+	echo 'installing $(2) into $(1)'; \
+	test -x $(1)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(1); \
+	$(UV) pip sync --quiet --require-hashes --only-binary :all: --python $(1)/bin/python $(2) \
+	&& touch $(1)/.synced
+endef
+
+# --- the platform -----------------------------------------------------------------------------
+
+up: install
+	@$(EMBEDDED) up
+
+down:
+	@test ! -x $(PY) || $(EMBEDDED) down
+
+status:
+	@$(EMBEDDED) status
+
+reset:
+	@$(EMBEDDED) reset
+
+demo: install
+	@$(EMBEDDED) run -- $(PY) -m examples.flights.demo --endpoints '{endpoints}'
+
+story: install
+	@$(EMBEDDED) run --temporary --free-ports -- \
+		$(PY) -m examples.flights.story --endpoints '{endpoints}'
+
+# --- checks, tests, figures -------------------------------------------------------------------
+
+check: install
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+	$(PRIVATELY) .venv/bin/mypy
+	$(PRIVATELY) $(PY) manage.py makemigrations --check --dry-run
+	$(PRIVATELY) bash -c '$(PY) manage.py migrate --verbosity 0 && \
+		$(PY) manage.py check --database default --fail-level WARNING'
+	$(PY) -m pytest -q tests/architecture
+
+test: install
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not proof'
+
+proof: install
+	$(PY) -m pytest -m proof --timeout 3600
+
+bench: install
+	@set -e; for name in $(BENCHMARKS); do $(MAKE) --no-print-directory bench-$$name; done
+
+bench-%: install
+	@$(PY) -m benchmarks.$*

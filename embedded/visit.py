@@ -1,0 +1,83 @@
+"""`python -m embedded run -- COMMAND`: the platform for as long as one command runs.
+
+`{endpoints}` in the command stands for the path of `endpoints.json`.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from embedded import endpoints, lifecycle, places
+from embedded.errors import EmbeddedError
+from embedded.private import PID_FILE, PREFIX, sweep
+
+KEPT_LOGS = places.CHECKOUT / "test-results" / "logs"
+
+
+def at_home(home: Path, command: Sequence[str], *, free_ports: bool) -> int:
+    """Start the platform, run the command, stop the platform; returns the command's status.
+
+    A platform that was up before stays up.
+    """
+    was_up = bool(lifecycle.status(home))
+    with _stoppable():
+        try:
+            lifecycle.up(home, free_ports=free_ports)
+            return _run(home, command)
+        finally:
+            if not was_up:
+                lifecycle.down(home)
+
+
+def temporary(command: Sequence[str], *, free_ports: bool) -> int:
+    """The same in a home of its own, which is deleted; logs are kept when the command fails."""
+    sweep()
+    home = Path(tempfile.mkdtemp(prefix=PREFIX))
+    (home / PID_FILE).write_text(str(os.getpid()))
+    status = 1
+    try:
+        status = at_home(home, command, free_ports=free_ports)
+    finally:
+        if status:
+            _keep_logs(home)
+        lifecycle.reset(home)
+    return status
+
+
+def _run(home: Path, command: Sequence[str]) -> int:
+    file = str(home / endpoints.FILE)
+    words = [word.replace("{endpoints}", file) for word in command]
+    if not words:
+        raise EmbeddedError("no command was given: python -m embedded run -- COMMAND")
+    child = subprocess.Popen(words, env={**os.environ, "SWITCHYARD_HOME": str(home)})
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        # The terminal sent it to the command as well, which may have something to say first.
+        return child.wait()
+
+
+def _keep_logs(home: Path) -> None:
+    if (home / "logs").exists():
+        shutil.rmtree(KEPT_LOGS, ignore_errors=True)
+        shutil.copytree(home / "logs", KEPT_LOGS)
+        print(f"logs are kept in {KEPT_LOGS}")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Make a SIGTERM stop the platform as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
