@@ -277,6 +277,14 @@ class Validation(models.Model):
         return f"validation of {self.version_id}: {self.state}"
 
 
+class PromotionRequestQuerySet(models.QuerySet["PromotionRequest"]):
+    """Reads over promotion requests."""
+
+    def open(self, *, now: datetime) -> Self:
+        """Requests that wait for a decision and have not expired."""
+        return self.filter(state=RequestState.REQUESTED.value, expires_at__gt=now)
+
+
 class PromotionRequest(models.Model):
     """Somebody asks that a version reach a stage; somebody else decides.
 
@@ -302,6 +310,8 @@ class PromotionRequest(models.Model):
     decider = models.CharField(max_length=200, blank=True)
     decision_reason = models.TextField(blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PromotionRequestQuerySet.as_manager()
 
     class Meta:
         ordering = ("-id",)

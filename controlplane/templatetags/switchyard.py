@@ -12,17 +12,29 @@ register = template.Library()
 
 # One tone a state, everywhere; never colour alone, the word stands beside it.
 TONES: Mapping[str, str] = {
-    **dict.fromkeys(("ok", "pass", "passed", "ready", "succeeded", "production", "approved"), "ok"),
     **dict.fromkeys(
-        ("running", "ramping", "queued", "staging", "requested", "deploying", "progressing"),
+        ("ok", "pass", "passed", "ready", "live", "completed", "production", "approved"), "ok"
+    ),
+    **dict.fromkeys(
+        ("running", "pending", "queued", "staging", "requested", "loading", "progressing"),
         "running",
     ),
     **dict.fromkeys(
-        ("inconclusive", "paused", "waiting", "deprecated", "expired", "void", "attention"),
+        (
+            "inconclusive",
+            "paused",
+            "waiting",
+            "deprecated",
+            "expired",
+            "void",
+            "lagging",
+            "attention",
+        ),
         "attention",
     ),
     **dict.fromkeys(
-        ("fail", "failed", "error", "rejected", "rolled_back", "aborted", "failing"), "failing"
+        ("fail", "failed", "error", "rejected", "rolled_back", "aborted", "gone", "failing"),
+        "failing",
     ),
 }
 VERDICTS: Mapping[str, str] = {

@@ -1,0 +1,85 @@
+"""The guard and the heart-beat of every page that moves."""
+
+import asyncio
+from abc import abstractmethod
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from apps.accounts.access import Permission
+from apps.accounts.models import User
+from apps.accounts.principals import of_user
+from apps.events.errors import DomainError
+
+FORBIDDEN = 4403
+NOT_FOUND = 4404
+Picture = dict[str, dict[str, Any]]
+
+
+class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels ships no types
+    """Sends what has changed of a page once a `period` (s), to whoever may see it.
+
+    A subclass gives `picture()`: {"fragments": {element id: html}, "charts": {id: data}}, or None
+    when the page will not move again. Only pieces that differ from the last are sent.
+    """
+
+    permission: ClassVar[Permission] = Permission.VIEW
+    period: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def picture(self) -> Picture | None:
+        """The page as it is now; runs in a thread, may use the database."""
+
+    async def connect(self) -> None:
+        """Accept whoever holds the permission; 4403 closes the socket for good."""
+        await self.accept()
+        if not await self._allowed():
+            await self.close(code=FORBIDDEN)
+            return
+        self.beat = asyncio.create_task(self._run())
+
+    async def disconnect(self, code: int) -> None:
+        """Stop the heart-beat with the page."""
+        beat: asyncio.Task[None] | None = getattr(self, "beat", None)
+        if beat is not None:
+            beat.cancel()
+            with suppress(asyncio.CancelledError):
+                await beat
+
+    @database_sync_to_async  # type: ignore[untyped-decorator]
+    def _allowed(self) -> bool:
+        user = self.scope.get("user")
+        return (
+            isinstance(user, User)
+            and user.is_active
+            and of_user(user).can_anywhere(self.permission)
+        )
+
+    async def _run(self) -> None:
+        sent: Picture = {}
+        while True:
+            try:
+                picture = await database_sync_to_async(self.picture)()
+            except DomainError:
+                await self.close(code=NOT_FOUND)
+                return
+            if picture is None:
+                await self.close()
+                return
+            news = _changes(sent, picture)
+            if news:
+                await self.send_json(news)
+            sent = picture
+            await asyncio.sleep(self.period)
+
+
+def _changes(before: Picture, after: Picture) -> Picture:
+    news: Picture = {}
+    for part, pieces in after.items():
+        old = before.get(part, {})
+        changed = {key: piece for key, piece in pieces.items() if old.get(key) != piece}
+        if changed:
+            news[part] = changed
+    return news
