@@ -48,7 +48,7 @@ class GatewaySettings(BaseSettings):
 
     @property
     def grpc_listen(self) -> str:
-        """"host:port" of the gRPC socket; empty = none."""
+        """ "host:port" of the gRPC socket; empty = none."""
         return self.gateway_grpc_listen or self.gateway_grpc_url
 
     @property

@@ -91,8 +91,7 @@ class Batcher:
         self._soon = False
         queue, tasks = self._queue, self._tasks
         while queue and (
-            not tasks
-            or (len(queue) >= self._max_batch and len(tasks) < self._max_in_flight)
+            not tasks or (len(queue) >= self._max_batch and len(tasks) < self._max_in_flight)
         ):
             self._send()
         if queue and self._timer is None:
@@ -149,9 +148,7 @@ class Batcher:
         call.calls += 1
         call.rows_sent += len(rows)
         timeout = rows[0].deadline - time.perf_counter()
-        raw = await self._model.infer(
-            [row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S)
-        )
+        raw = await self._model.infer([row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S))
         try:
             answers = self._labeller.read(raw, len(rows))
         except InvalidOutput as error:

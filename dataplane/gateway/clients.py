@@ -53,6 +53,4 @@ def authenticate(clients: Clients, authorization: bytes) -> Key:
 def require_endpoint(key: Key, endpoint: str) -> None:
     """Refusal 403 unless the key's client may ask this endpoint."""
     if key.endpoints and endpoint not in key.endpoints:
-        raise Refusal(
-            403, "forbidden", "this client may not ask this endpoint", endpoint=endpoint
-        )
+        raise Refusal(403, "forbidden", "this client may not ask this endpoint", endpoint=endpoint)

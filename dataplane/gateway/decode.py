@@ -87,9 +87,7 @@ def _decode_slowly(body: bytes) -> PredictRequest:
 def _envelope_errors(value: Any) -> list[FieldError]:
     if not isinstance(value, dict):
         return [FieldError("$", "must be an object")]
-    errors = [
-        FieldError(f"$.{name}", "is required") for name in FIELDS[:2] if name not in value
-    ]
+    errors = [FieldError(f"$.{name}", "is required") for name in FIELDS[:2] if name not in value]
     if not isinstance(value.get("model", ""), str):
         errors.append(FieldError("$.model", "must be text"))
     for name in FIELDS[2:]:

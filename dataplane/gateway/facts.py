@@ -70,7 +70,7 @@ def _variant_of(row: Row) -> Variant:
 def _row_frames(
     writer: spool.SpoolWriter, variant: Variant, rows: list[Row], at: float, calls: int, sent: int
 ) -> list[bytes]:
-    number = writer.context(id(variant), variant.context)
+    number = writer.context(variant.serial, variant.context)
     packed = [_packed(row) for row in rows]
     made = [spool.rows_frame(number, at, packed, calls=calls, rows_sent=sent)]
     if variant.sample_below:

@@ -5,7 +5,6 @@ which answers at once or later; answers leave in the order of the requests.
 """
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -36,8 +35,10 @@ class HttpLimits:
 class Exchange:
     """One request and the place for its answer. `started` is time.perf_counter()."""
 
-    __slots__ = ("authorization", "body", "connection", "keep_alive", "method", "path", "payload")
-    __slots__ += ("started",)
+    __slots__ = (
+        *("authorization", "body", "connection", "keep_alive"),
+        *("method", "path", "payload", "started"),
+    )
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
@@ -299,9 +300,7 @@ class HttpServer:
         """Bind and serve. Raises OSError when the port is taken."""
         self._tick()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self), host, port, backlog=2_048
-        )
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=2_048)
 
     @property
     def port(self) -> int:
@@ -321,9 +320,7 @@ class HttpServer:
         self.draining = True
         if self._server is not None:
             self._server.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._quiet()
+        await self._quiet(asyncio.get_running_loop().time() + seconds)
         for connection in tuple(self.connections):
             connection.close()
         await asyncio.sleep(0.05)
@@ -332,8 +329,10 @@ class HttpServer:
         if self._clock is not None:
             self._clock.cancel()
 
-    async def _quiet(self) -> None:
-        while any(connection.busy for connection in self.connections):
+    async def _quiet(self, until: float) -> None:
+        """Wait, looking now and then, as a busy connection is no event that anyone signals."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until and any(each.busy for each in self.connections):
             await asyncio.sleep(0.01)
 
     def _tick(self) -> None:

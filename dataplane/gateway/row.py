@@ -16,9 +16,11 @@ class Row:
     whoever asked. `blamed` is whether an error is this row's own.
     """
 
-    __slots__ = ("answer", "blamed", "bucket", "client", "deadline", "deliver", "detail")
-    __slots__ += ("endpoint", "error", "exchange", "flags", "generation", "latency_ms")
-    __slots__ += ("prediction_id", "started", "unit", "values", "variant")
+    __slots__ = (
+        *("answer", "blamed", "bucket", "client", "deadline", "deliver", "detail"),
+        *("endpoint", "error", "exchange", "flags", "generation", "latency_ms"),
+        *("prediction_id", "started", "unit", "values", "variant"),
+    )
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 from typing import Literal
 
 from contracts.routing import BUCKETS, EndpointSpec, Guardrail, Override, VariantSpec
@@ -13,12 +14,14 @@ from serving.validation import CompiledSchema, compile_schema
 
 Source = Literal["redis", "disk", "none"]
 SAMPLE_SPACE = 2**64
+_serials = count()
 
 
 class Variant:
     """One version in one endpoint: its schema and labels, compiled on first use."""
 
     def __init__(self, spec: VariantSpec, endpoint: EndpointSpec) -> None:
+        self.serial = next(_serials)
         self.spec = spec
         self.key = spec.key
         self.endpoint = endpoint.name
@@ -68,10 +71,6 @@ class Endpoint:
     owners: bytes
     overrides: tuple[str, ...] = ()
 
-    @property
-    def salt(self) -> str:
-        return self.spec.salt
-
     @cached_property
     def by_request(self) -> bool:
         """Whether each request is a unit of its own."""
@@ -94,7 +93,7 @@ class Endpoint:
         """This endpoint with withdrawn candidates' buckets served by what replaces them."""
         owners, applied = self.designed, []
         for override in overrides:
-            if not self.is_bound_by(override):
+            if not self.is_bound_by(override) or not self._can_apply(override):
                 continue
             keys = [variant.key for variant in self.variants]
             source, target = keys.index(override.variant), keys.index(override.fallback_to)
@@ -104,13 +103,15 @@ class Endpoint:
 
     def is_bound_by(self, override: Override) -> bool:
         """Whether the override speaks of this endpoint's rollout and is not acknowledged yet."""
-        keys = {variant.key for variant in self.variants}
         return (
             override.endpoint == self.spec.name
             and override.rollout in rollouts_of(self.spec)
             and override.key not in self.spec.acknowledged_overrides
-            and {override.variant, override.fallback_to} <= keys
         )
+
+    def _can_apply(self, override: Override) -> bool:
+        keys = {variant.key for variant in self.variants}
+        return {override.variant, override.fallback_to} <= keys
 
 
 def rollouts_of(spec: EndpointSpec) -> frozenset[str]:

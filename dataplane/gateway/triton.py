@@ -5,13 +5,12 @@ messages concatenate.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from contracts.records import ErrorKind
-from contracts.routing import VariantSpec
 from dataplane.gateway.table import Variant
 from serving.validation import Row as Values
 
@@ -26,7 +25,6 @@ _OPTIONS = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 2_000),
 )
-_NOT_THE_MODELS_FAULT = "unavailable"
 _KINDS: dict[grpc.StatusCode, ErrorKind] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
     grpc.StatusCode.UNAVAILABLE: "unavailable",
@@ -57,6 +55,11 @@ class Channel:
             request_serializer=pb.ModelReadyRequest.SerializeToString,
             response_deserializer=pb.ModelReadyResponse.FromString,
         )
+        self._server_live = self._channel.unary_unary(
+            _SERVICE + "ServerLive",
+            request_serializer=pb.ServerLiveRequest.SerializeToString,
+            response_deserializer=pb.ServerLiveResponse.FromString,
+        )
 
     async def model_ready(self, entry: str, timeout: float) -> bool:
         """Connect, if need be, and ask whether the entry is loaded."""
@@ -66,6 +69,14 @@ class Channel:
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.ready)
+
+    async def live(self, timeout: float) -> bool:
+        """Whether the server answers."""
+        try:
+            reply = await self._server_live(pb.ServerLiveRequest(), timeout=timeout)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(reply.live)
 
     async def close(self) -> None:
         await self._channel.close()
@@ -84,10 +95,14 @@ class Channels:
             channel = self._open[address] = Channel(address)
         return channel
 
-    async def ready(self, spec: VariantSpec, timeout: float) -> bool:
-        """Whether any address of the variant has its entry loaded."""
-        probes = [self.at(each).model_ready(spec.entry, timeout) for each in spec.addresses]
+    async def ready(self, entry: str, addresses: Iterable[str], timeout: float) -> bool:
+        """Connect to every address; whether any has the entry loaded."""
+        probes = [self.at(each).model_ready(entry, timeout) for each in addresses]
         return any(await asyncio.gather(*probes))
+
+    async def any_live(self, addresses: Iterable[str], timeout: float) -> bool:
+        """Whether any of the Tritons answers at all."""
+        return any(await asyncio.gather(*(self.at(each).live(timeout) for each in addresses)))
 
     async def close(self) -> None:
         """Close all."""

@@ -1,0 +1,116 @@
+"""What Prometheus reads: few labels, counted per micro-batch, rendered on demand."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from dataplane.gateway.batching import Call
+from dataplane.gateway.table import Table, Variant
+
+BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0)
+Sample = tuple[str, str, float]
+
+
+class VariantStats:
+    """Totals of one variant since the gateway started."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[str] = Counter()
+        self.latency = [0] * (len(BOUNDS_MS) + 1)
+        self.latency_sum_ms = 0.0
+        self.batches = 0
+        self.batch_rows = 0
+
+
+class Metrics:
+    """Counts what happened; `render` takes what holds at the moment."""
+
+    def __init__(self) -> None:
+        self._stats: dict[tuple[str, str, str], VariantStats] = {}
+        self._of: dict[Variant, VariantStats] = {}
+        self._rejected: Counter[tuple[str, str]] = Counter()
+
+    def answered(self, call: Call) -> None:
+        """A micro-batch is settled."""
+        first = self._stats_of(call.rows[0].variant)
+        first.batches += call.calls
+        first.batch_rows += call.rows_sent
+        for row in call.rows:
+            stats = self._stats_of(row.variant)
+            stats.answers[row.error or "ok"] += 1
+            stats.latency[bisect_left(BOUNDS_MS, row.latency_ms)] += 1
+            stats.latency_sum_ms += row.latency_ms
+
+    def rejected(self, endpoint: str, reason: str) -> None:
+        """A request was refused."""
+        self._rejected[endpoint, reason] += 1
+
+    def forget_others(self, variants: set[Variant]) -> None:
+        """Drop the short cut from variants that no table mentions; totals stay."""
+        self._of = {variant: stats for variant, stats in self._of.items() if variant in variants}
+
+    def render(self, table: Table, *, spool_bytes: int, dropped: int, connections: int) -> bytes:
+        """The exposition text."""
+        gauges = (
+            ("routing_generation", table.generation),
+            ("routing_epoch", table.epoch),
+            ("routing_endpoints", len(table.endpoints)),
+            ("spool_bytes", spool_bytes),
+            ("connections", connections),
+            ("overrides", sum(len(each.overrides) for each in table.endpoints.values())),
+        )
+        lines: list[str] = []
+        for name, value in gauges:
+            lines += _family(f"switchyard_gateway_{name}", "gauge", [("", "", value)])
+        lines += _family("switchyard_gateway_facts_dropped_total", "counter", [("", "", dropped)])
+        lines += self._counters()
+        lines += _family("switchyard_gateway_latency_milliseconds", "histogram", self._histogram())
+        return ("\n".join(lines) + "\n").encode()
+
+    def _counters(self) -> list[str]:
+        answers = [
+            ("", _labels(key, result=result), count)
+            for key, stats in self._stats.items()
+            for result, count in stats.answers.items()
+        ]
+        rejected = [
+            ("", f'endpoint="{endpoint}",reason="{reason}"', count)
+            for (endpoint, reason), count in self._rejected.items()
+        ]
+        batches = [("", _labels(key), stats.batches) for key, stats in self._stats.items()]
+        rows = [("", _labels(key), stats.batch_rows) for key, stats in self._stats.items()]
+        prefix = "switchyard_gateway_"
+        return [
+            *_family(f"{prefix}predictions_total", "counter", answers),
+            *_family(f"{prefix}rejected_requests_total", "counter", rejected),
+            *_family(f"{prefix}batches_total", "counter", batches),
+            *_family(f"{prefix}batch_rows_total", "counter", rows),
+        ]
+
+    def _histogram(self) -> Iterator[Sample]:
+        for key, stats in self._stats.items():
+            total = 0
+            for bound, count in zip((*BOUNDS_MS, "+Inf"), stats.latency, strict=True):
+                total += count
+                yield "_bucket", _labels(key, le=str(bound)), total
+            yield "_sum", _labels(key), round(stats.latency_sum_ms, 3)
+            yield "_count", _labels(key), total
+
+    def _stats_of(self, variant: Variant) -> VariantStats:
+        stats = self._of.get(variant)
+        if stats is None:
+            key = (variant.endpoint, variant.spec.version, variant.key)
+            stats = self._of[variant] = self._stats.setdefault(key, VariantStats())
+        return stats
+
+
+def _labels(key: tuple[str, str, str], **more: str) -> str:
+    pairs = {"endpoint": key[0], "version": key[1], "variant": key[2], **more}
+    return ",".join(f'{name}="{value}"' for name, value in pairs.items())
+
+
+def _family(name: str, kind: str, samples: Iterable[Sample]) -> list[str]:
+    lines = [f"# TYPE {name} {kind}"]
+    for suffix, labels, value in samples:
+        lines.append(f"{name}{suffix}{{{labels}}} {value}" if labels else f"{name} {value}")
+    return lines
