@@ -1,4 +1,4 @@
-"""The control plane's REST API as the story uses it: one client per account."""
+"""JSON over HTTP as the story uses it: one client per account and service."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -20,12 +20,11 @@ class Refused(Exception):
 
 
 class Account:
-    """Calls under `/api/v1` with one token; every method returns the decoded JSON body."""
+    """Calls under one address with one token; every method returns the decoded JSON body."""
 
-    def __init__(self, *, name: str, web_url: str, token: str) -> None:
-        self.name = name
+    def __init__(self, *, url: str, token: str) -> None:
         self._http = httpx.Client(
-            base_url=f"{web_url.rstrip('/')}/api/v1",
+            base_url=url,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=TIMEOUT_S,
         )

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TextIO, TypeVar
 
+import httpx
+
+from examples.flights.client import Refused
+
 POLL_S = 0.25
 T = TypeVar("T")
 
@@ -76,6 +80,9 @@ class Ledger:
         except Deviation as deviation:
             self._enter(step, str(deviation), began, as_expected=False)
             raise
+        except (httpx.HTTPError, Refused) as error:
+            self._enter(step, str(error), began, as_expected=False)
+            raise Deviation(str(error)) from error
         self._enter(step, "; ".join(step.seen) or "as expected", began, as_expected=True)
 
     def table(self) -> str:

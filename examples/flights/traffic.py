@@ -102,9 +102,10 @@ class Replay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let what is under way end, send the last labels, and return."""
+        """Let what is under way end, send the last labels, and return; may be called twice."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     async def _run(self) -> None:
         self._next_at = time.monotonic()

@@ -1,0 +1,202 @@
+"""The chapters of the story, in order; each is one step of the ledger."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from examples.flights import operations, sightings
+from examples.flights.client import Refused
+from examples.flights.ledger import Deviation, Step, watch
+from examples.flights.register import MODEL_NAME, register_all
+from examples.flights.scene import ENDPOINT, TEAM, Scene
+
+SETTLE_S = 3.0
+RAMP_S = 90.0
+BOOKS_S = 30.0
+
+
+def train_and_register(scene: Scene) -> None:
+    with scene.ledger.step("train v1-v4, register with MLflow", expected="4 versions") as step:
+        done = register_all(scene.places.mlflow)
+        scene.registered = {entry.model.name: entry for entry in done}
+        step.require(len(done) == 4, f"{len(done)} versions")
+        accuracies = (f"{d.model.name} {d.model.metrics['accuracy']:.3f}" for d in done)
+        step.see(f"offline accuracy {', '.join(accuracies)}")
+
+
+def import_versions(scene: Scene) -> None:
+    with scene.ledger.step("import from MLflow", expected="flights/1 to flights/4") as step:
+        scene.scientist.post(
+            "/models",
+            {
+                "name": MODEL_NAME,
+                "team": TEAM,
+                "tier": "standard",
+                "description": "Will this flight arrive more than 15 minutes late?",
+            },
+        )
+        for name, done in scene.registered.items():
+            scene.numbers[name] = operations.import_version(scene.scientist, done)
+        step.require(list(scene.numbers.values()) == list("1234"), str(scene.numbers))
+        step.see(", ".join(f"{name} is flights/{n}" for name, n in scene.numbers.items()))
+
+
+def validate_all(scene: Scene) -> None:
+    with scene.ledger.step("validate each", expected="all four pass, v3 and v4 too") as step:
+        for name in scene.numbers:
+            found = operations.validate(scene, name)
+            step.require(found["state"] == "passed", f"{name}: {found['checks']}")
+            step.see(f"{name} passed")
+
+
+def promote_with_four_eyes(scene: Scene) -> None:
+    expected = "own approval 403 and in the audit trail; another's approval counts"
+    with scene.ledger.step("promote v1", expected=expected) as step:
+        request = operations.ask_for_promotion(scene, "v1", stage="staging")
+        _refused(step, "own approval", 403, lambda: operations.approve(scene.scientist, request))
+        events = scene.operator.listing("/events", verb="promotion.approval_refused")
+        own = [event for event in events if request in event["object_key"]]
+        step.require(len(own) == 1, f"{len(own)} events promotion.approval_refused")
+        operations.approve(scene.approver, request)
+        stage = operations.promote(scene, "v1", stages=("production",))
+        step.require(stage == "production", f"v1 stands in {stage}")
+        step.see(f"audited; approved by another: {stage}")
+
+
+def deploy_first(scene: Scene) -> None:
+    with scene.ledger.step("deploy v1 and route 100 %", expected="v1 has all traffic") as step:
+        scene.operator.post(
+            "/endpoints",
+            {"name": ENDPOINT, "model": MODEL_NAME, "unit_kind": "user", "sample_rate": 1.0},
+        )
+        operations.deploy(scene, "v1", traffic=100)
+        weights = operations.weights(scene)
+        step.require(weights == {"1": 10_000}, str(weights))
+        step.see("healthy, 100 %")
+
+
+def refuse_the_unapproved(scene: Scene) -> None:
+    expected = "v2, not approved, is refused by every way"
+    with scene.ledger.step("route an unapproved version", expected=expected) as step:
+        ways: dict[str, tuple[int, Callable[[], Any]]] = {
+            "weights": (409, lambda: operations.put_weights(scene, {"v1": 9_000, "v2": 1_000})),
+            "deploy": (409, lambda: operations.deploy(scene, "v2", traffic=10)),
+            "rollout": (409, lambda: operations.start_rollout(scene, "v2", steps=(5, 100))),
+            "experiment": (409, lambda: operations.start_experiment(scene, "v1", "v2")),
+            "pin": (404, lambda: operations.predict_pinned(scene, scene.number("v2"))),
+        }
+        for way, (status, call) in ways.items():
+            _refused(step, way, status, call)
+        weights = operations.weights(scene)
+        step.require(weights == {"1": 10_000}, f"afterwards the weights are {weights}")
+
+
+def go_live(scene: Scene) -> None:
+    with scene.ledger.step("replay March flights", expected="every answer 200, by v1") as step:
+        scene.replay.start()
+        time.sleep(SETTLE_S)
+        answers = list(scene.replay.answers)
+        step.require(not sightings.failures(answers), f"{sightings.failures(answers)}")
+        step.require(set(sightings.by_version(answers)) == {"1"}, _versions(answers))
+        step.see(f"{len(answers)} answers in {SETTLE_S:.0f} s")
+
+
+def ramp_v2(scene: Scene) -> None:
+    expected = "5, 20, 50, 100 %: nobody leaves the candidate, no answer is lost"
+    with scene.ledger.step("promote v2 and ramp it", expected=expected) as step:
+        operations.promote(scene, "v2")
+        operations.deploy(scene, "v2", traffic=0)
+        first = len(scene.replay.answers)
+        rollout = operations.start_rollout(scene, "v2", steps=(5, 20, 50, 100))
+        finished = operations.watch_rollout(scene, rollout, timeout_s=RAMP_S)
+        step.require(finished["state"] == "completed", f"{finished['state']}: {_why(finished)}")
+        time.sleep(SETTLE_S)
+        answers = scene.replay.answers[first:]
+        moved = sightings.moved_off(answers, candidate=scene.number("v2"))
+        step.require(not moved, f"{len(moved)} units left the candidate: {sorted(moved)[:3]}")
+        step.require(not sightings.failures(answers), f"{sightings.failures(answers)}")
+        last = answers[-int(scene.pace.rate) :]
+        step.require(set(sightings.by_version(last)) == {scene.number("v2")}, _versions(last))
+        units = sightings.units_on(answers, version=scene.number("v2"))
+        step.see(f"{finished['state']}; {len(units)} users on v2, none moved off")
+
+
+def withdraw_v4(scene: Scene) -> None:
+    expected = "rolled back on errors; the users are answered by v2 again"
+    with scene.ledger.step("promote v4 and ramp it", expected=expected) as step:
+        operations.promote(scene, "v4")
+        operations.deploy(scene, "v4", traffic=0)
+        first = len(scene.replay.answers)
+        rollout = operations.start_rollout(scene, "v4", steps=(20, 100))
+        finished = operations.watch_rollout(scene, rollout, timeout_s=RAMP_S)
+        step.require(finished["state"] == "rolled_back", str(finished["state"]))
+        time.sleep(SETTLE_S)
+        answers = scene.replay.answers[first:]
+        bad = [a.at for a in answers if a.status != 200 or a.fallback]
+        step.require(bool(bad), "v4 never failed")
+        _require_only(step, scene, "v2")
+        step.see(f"rolled back: {_why(finished)}; {len(bad)} bad answers in {_span(bad)}")
+
+
+def withdraw_v3(scene: Scene) -> None:
+    expected = "rolled back on sampled accuracy, though it answers quickly and without errors"
+    with scene.ledger.step("promote v3 and ramp it", expected=expected) as step:
+        operations.promote(scene, "v3")
+        operations.deploy(scene, "v3", traffic=0)
+        first = len(scene.replay.answers)
+        rollout = operations.start_rollout(scene, "v3", steps=(20, 50, 100))
+        finished = operations.watch_rollout(scene, rollout, timeout_s=RAMP_S)
+        step.require(finished["state"] == "rolled_back", str(finished["state"]))
+        time.sleep(SETTLE_S)
+        answers = scene.replay.answers[first:]
+        step.require(not sightings.failures(answers), f"{sightings.failures(answers)}")
+        bad, n_bad = sightings.accuracy(answers, version=scene.number("v3"))
+        good, n_good = sightings.accuracy(answers, version=scene.number("v2"))
+        step.require(bad < 0.95 * good, f"v3 {bad:.3f} beside v2 {good:.3f}")
+        _require_only(step, scene, "v2")
+        step.see(f"rolled back: {_why(finished)}; the client saw v3 right in {bad:.3f} of {n_bad},")
+        step.see(f"v2 in {good:.3f} of {n_good}")
+
+
+def close_the_books(scene: Scene) -> None:
+    expected = "requests per version in the control plane equal what the client saw"
+    with scene.ledger.step("stop the traffic, compare the counts", expected=expected) as step:
+        scene.replay.stop()
+        saw = dict(sightings.by_version(scene.replay.answers))
+        counted = watch(
+            lambda: operations.counted_requests(scene),
+            until=lambda found: found == saw,
+            describe=lambda found: f"counted {found}, the client saw {saw}",
+            tell=scene.ledger.tell,
+            timeout_s=BOOKS_S,
+        )
+        step.require(scene.replay.outcomes_refused == 0, "outcomes were refused")
+        step.see(f"{counted}; {scene.replay.outcomes_accepted} outcomes accepted")
+
+
+def _refused(step: Step, way: str, status: int, call: Callable[[], Any]) -> None:
+    try:
+        call()
+    except Refused as refusal:
+        step.require(refusal.status == status, f"{way}: {refusal}")
+        step.see(f"{way} {refusal.status}")
+        return
+    raise Deviation(f"{way} was not refused")
+
+
+def _require_only(step: Step, scene: Scene, name: str) -> None:
+    last = scene.replay.answers[-int(scene.pace.rate) :]
+    step.require(set(sightings.by_version(last)) == {scene.number(name)}, _versions(last))
+    step.require(not sightings.failures(last), f"{sightings.failures(last)}")
+
+
+def _versions(answers: list[Any]) -> str:
+    return f"answers by version: {dict(sightings.by_version(answers))}"
+
+
+def _why(rollout: dict[str, Any]) -> str:
+    return str(rollout.get("reason") or rollout["state"])
+
+
+def _span(times: list[float]) -> str:
+    return f"{max(times) - min(times):.1f} s"

@@ -1,0 +1,158 @@
+"""What the people of the story do, each through the REST API, waiting for the result."""
+
+from typing import Any
+
+from examples.flights.client import Account
+from examples.flights.ledger import Deviation, watch
+from examples.flights.models import LABEL_MAP
+from examples.flights.register import MODEL_NAME, Registered
+from examples.flights.scene import ENDPOINT, Scene
+
+VALIDATION_TIMEOUT_S = 60.0
+DEPLOYMENT_TIMEOUT_S = 90.0
+FINISHED_ROLLOUTS = frozenset({"completed", "rolled_back", "aborted"})
+
+
+def import_version(scientist: Account, done: Registered) -> str:
+    """Bring one MLflow version into the registry; its sequence number as text."""
+    body = {
+        "mlflow_name": MODEL_NAME,
+        "mlflow_version": done.mlflow_version,
+        "artifact_path": "model",
+        "semantic_version": f"{done.model.name.removeprefix('v')}.0.0",
+        "label_map": LABEL_MAP,
+        "decision_threshold": done.model.threshold,
+    }
+    return str(scientist.post(f"/models/{MODEL_NAME}/versions", body)["number"])
+
+
+def validate(scene: Scene, name: str) -> dict[str, Any]:
+    """Validate and wait; the finished validation, passed or failed."""
+    started = scene.scientist.post(f"/models/{MODEL_NAME}/versions/{scene.number(name)}/validate")
+    finished: dict[str, Any] = watch(
+        lambda: scene.scientist.get(f"/validations/{started['id']}"),
+        until=lambda found: found["state"] in {"passed", "failed"},
+        describe=lambda found: f"validation of {name}: {found['state']}",
+        tell=scene.ledger.tell,
+        timeout_s=VALIDATION_TIMEOUT_S,
+    )
+    return finished
+
+
+def ask_for_promotion(scene: Scene, name: str, *, stage: str) -> str:
+    """The scientist's request; its id."""
+    path = f"/models/{MODEL_NAME}/versions/{scene.number(name)}/promotion-requests"
+    reason = f"flights {name} for {stage}"
+    return str(scene.scientist.post(path, {"stage": stage, "reason": reason})["id"])
+
+
+def approve(account: Account, request: str) -> Any:
+    """Sign it. Refused for whoever may not."""
+    return account.post(f"/promotion-requests/{request}/approve", {"reason": "evidence read"})
+
+
+def promote(scene: Scene, name: str, *, stages: tuple[str, ...] = ("staging", "production")) -> str:
+    """The scientist asks, the approver signs, for each stage in turn; the stage reached."""
+    for stage in stages:
+        approve(scene.approver, ask_for_promotion(scene, name, stage=stage))
+    return stage_of(scene, name)
+
+
+def stage_of(scene: Scene, name: str) -> str:
+    """The version's stage as the registry says it."""
+    version = scene.scientist.get(f"/models/{MODEL_NAME}/versions/{scene.number(name)}")
+    return str(version["stage"])
+
+
+def deploy(scene: Scene, name: str, *, traffic: int) -> dict[str, Any]:
+    """Deploy with `traffic` percent and wait until the test prediction succeeded."""
+    body = {
+        "version": scene.number(name),
+        "replicas": 1,
+        "instance_type": "cpu",
+        "traffic_percentage": traffic,
+    }
+    started = scene.scientist.post(f"/models/{MODEL_NAME}/deploy", body)
+    finished: dict[str, Any] = watch(
+        lambda: scene.scientist.get(f"/deployments/{started['deployment_id']}"),
+        until=lambda found: found["state"] in {"healthy", "failed"},
+        describe=lambda found: f"deployment of {name}: {found['state']}",
+        tell=scene.ledger.tell,
+        timeout_s=DEPLOYMENT_TIMEOUT_S,
+    )
+    if finished["state"] != "healthy":
+        raise Deviation(f"deployment of {name} failed: {finished}")
+    return finished
+
+
+def start_rollout(scene: Scene, name: str, *, steps: tuple[int, ...]) -> str:
+    """A ramp over these percentages; the rollout's id."""
+    pace = scene.pace
+    body = {
+        "candidate": scene.number(name),
+        "steps": [
+            {
+                "weight": 100 * percent,
+                "hold_s": pace.hold_s,
+                "minimum_requests": pace.minimum_requests,
+                "minimum_labels": pace.minimum_labels,
+            }
+            for percent in steps
+        ],
+        "reason": f"ramp {name}",
+    }
+    return str(scene.operator.post(f"/endpoints/{ENDPOINT}/rollouts", body)["id"])
+
+
+def watch_rollout(scene: Scene, rollout: str, *, timeout_s: float) -> dict[str, Any]:
+    """Follow a ramp to its end, one line per change; the finished rollout."""
+    finished: dict[str, Any] = watch(
+        lambda: scene.operator.get(f"/rollouts/{rollout}"),
+        until=lambda found: found["state"] in FINISHED_ROLLOUTS,
+        describe=_describe,
+        tell=scene.ledger.tell,
+        timeout_s=timeout_s,
+    )
+    return finished
+
+
+def _describe(rollout: dict[str, Any]) -> str:
+    steps, index = rollout["steps"], rollout["step_index"]
+    if index < 0:
+        return f"rollout {rollout['state']}"
+    weight = steps[index]["weight"] / 100
+    return f"rollout {rollout['state']}, step {index + 1} of {len(steps)}: {weight:g} %"
+
+
+def weights(scene: Scene) -> dict[str, int]:
+    """Basis points of traffic by version number."""
+    endpoint = scene.operator.get(f"/endpoints/{ENDPOINT}")
+    return {str(v["version"]): v["weight"] for v in endpoint["variants"] if v["weight"]}
+
+
+def put_weights(scene: Scene, basis_points: dict[str, int]) -> Any:
+    """The split editor's call: v1 as stable, everything else as canary."""
+    endpoint = scene.operator.get(f"/endpoints/{ENDPOINT}")
+    variants = [
+        {
+            "variant": "stable" if name == "v1" else "canary",
+            "role": "stable" if name == "v1" else "canary",
+            "version": scene.number(name),
+            "weight": weight,
+        }
+        for name, weight in basis_points.items()
+    ]
+    body = {
+        "expected_revision": endpoint["revision"],
+        "weights": variants,
+        "reason": "by hand",
+    }
+    return scene.operator.put(f"/endpoints/{ENDPOINT}/weights", body)
+
+
+def predict_pinned(scene: Scene, number: str) -> Any:
+    """A client's question that names the version. Refused where it may not be asked."""
+    flight = scene.registered["v1"].model.example[0]
+    question = {"model": ENDPOINT, "features": flight, "user_id": "N0", "version": number}
+    with Account(url=scene.places.gateway, token=scene.places.tokens["client"]) as client:
+        return client.post("/v1/predict", question)
