@@ -87,7 +87,7 @@ def _packed(row: Row) -> bytes:
 
 
 def _sampled(row: Row) -> bool:
-    return xxhash.xxh3_64_intdigest(row.prediction_id) < row.variant.sample_below
+    return xxhash.xxh3_64_intdigest(row.prediction_id.encode()) < row.variant.sample_below
 
 
 def _sample(row: Row, context: int, at: float) -> spool.Sample:

@@ -76,13 +76,16 @@ class Feed(threading.Thread):
 
     def _follow(self) -> None:
         """Until Redis fails: wake on announcements, refresh, report."""
-        with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+        with self._subscription() as subscription:
             subscription.subscribe(CHANGED_CHANNEL)
             self._due = 0.0
             while not self._halt.is_set():
                 announced = subscription.get_message(timeout=WAKE_S) is not None
                 if announced or time.monotonic() >= self._due:
                     self._turn()
+
+    def _subscription(self) -> "redis.client.PubSub":
+        return self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py
 
     def _turn(self) -> None:
         self._due = time.monotonic() + self._poll_s

@@ -332,7 +332,7 @@ class HttpServer:
     async def _quiet(self, until: float) -> None:
         """Wait, looking now and then, as a busy connection is no event that anyone signals."""
         loop = asyncio.get_running_loop()
-        while loop.time() < until and any(each.busy for each in self.connections):
+        while loop.time() < until and any(each.busy for each in self.connections):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
     def _tick(self) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 import redis
@@ -126,10 +126,10 @@ class Routing:
         """What is new in Redis. Raises redis.RedisError when it is away."""
 
         def fetch(digests: list[str]) -> dict[str, bytes]:
-            bodies = client.mget([SPEC_KEY + digest for digest in digests])
-            return {d: bytes(b) for d, b in zip(digests, bodies, strict=True) if b is not None}
+            bodies = _mget(client, [SPEC_KEY + digest for digest in digests])
+            return {d: b for d, b in zip(digests, bodies, strict=True) if b is not None}
 
-        index, clients = client.mget([INDEX_KEY, CLIENTS_KEY])
+        index, clients = _mget(client, [INDEX_KEY, CLIENTS_KEY])
         return Update(
             table=self._accept_index(index, fetch, "redis"),
             clients=self._accept_clients(clients, keep=True),
@@ -142,7 +142,8 @@ class Routing:
         try:
             table = self._read_index(data, fetch, source)
         except Refused as reason:
-            return self._refuse(str(reason))
+            self._refuse(str(reason))
+            return None
         if table is not None:
             self._table = table
         self._seen[INDEX_PURPOSE] = data
@@ -179,12 +180,11 @@ class Routing:
         faults: list[str] = []
         for name, digest in index.endpoints.items():
             try:
-                found = known.get(digest) or _compile(name, digest, specs)
+                endpoints[name] = known.get(digest) or _compile(name, digest, specs)
             except ValueError as error:
                 faults.append(f"endpoint {name!r}: {error}")
-                found = self._table.endpoints.get(name)
-            if found is not None:
-                endpoints[name] = found
+                if name in self._table.endpoints:
+                    endpoints[name] = self._table.endpoints[name]
         self._refuse("; ".join(faults)[:1_000])
         return endpoints, bodies
 
@@ -223,6 +223,10 @@ class Routing:
             return signing.verify(signing.decode(data), type_, purpose=purpose, keys=self._keys)
         except (signing.SignatureError, msgspec.DecodeError) as error:
             raise Refused(f"{purpose}: {error}") from error
+
+
+def _mget(client: "redis.Redis", keys: list[str]) -> list[bytes | None]:
+    return cast(list[bytes | None], client.mget(keys))
 
 
 def _read_specs(digests: Iterable[str], bodies: Mapping[str, bytes]) -> dict[str, EndpointSpec]:

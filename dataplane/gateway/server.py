@@ -31,6 +31,12 @@ log = structlog.get_logger()
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 READY_PROBE_S = 1.0
 MAX_WARMED = 64
+HTTP_FAULTS = {
+    400: "malformed_http",
+    408: "request_timeout",
+    413: "too_large",
+    431: "head_too_large",
+}
 Route = Callable[[Exchange], None]
 
 
@@ -191,11 +197,11 @@ class Gateway:
 
     async def _warm(self, table: Table) -> None:
         """Connect to the variants that are new, so that the swap costs no request anything."""
-        known = set(self.table.endpoints.values())
+        known = {endpoint.digest for endpoint in self.table.endpoints.values()}
         fresh = {
             (variant.spec.entry, variant.spec.addresses)
             for endpoint in table.endpoints.values()
-            if endpoint not in known
+            if endpoint.digest not in known
             for variant in endpoint.variants
         }
         seconds = self._settings.gateway_warm_s
@@ -228,13 +234,7 @@ class Gateway:
         refuse(exchange, refusal)
 
     def _refuse_http(self, exchange: Exchange, status: int, detail: str) -> None:
-        codes = {
-            400: "malformed_http",
-            408: "request_timeout",
-            413: "too_large",
-            431: "head_too_large",
-        }
-        self._refuse(exchange, Refusal(status, codes[status], detail))
+        self._refuse(exchange, Refusal(status, HTTP_FAULTS[status], detail))
 
     def _outcomes(self, exchange: Exchange) -> None:
         key = authenticate(self.clients, exchange.authorization)

@@ -60,7 +60,7 @@ class Variant:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Endpoint:
     """A public name: who gets which variant. `owners[bucket]` is an index into `variants`."""
 

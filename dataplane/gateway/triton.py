@@ -61,19 +61,19 @@ class Channel:
             response_deserializer=pb.ServerLiveResponse.FromString,
         )
 
-    async def model_ready(self, entry: str, timeout: float) -> bool:
+    async def model_ready(self, entry: str, seconds: float) -> bool:
         """Connect, if need be, and ask whether the entry is loaded."""
         try:
             request = pb.ModelReadyRequest(name=entry)
-            reply = await self._model_ready(request, timeout=timeout, wait_for_ready=True)
+            reply = await self._model_ready(request, timeout=seconds, wait_for_ready=True)
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.ready)
 
-    async def live(self, timeout: float) -> bool:
+    async def live(self, seconds: float) -> bool:
         """Whether the server answers."""
         try:
-            reply = await self._server_live(pb.ServerLiveRequest(), timeout=timeout)
+            reply = await self._server_live(pb.ServerLiveRequest(), timeout=seconds)
         except grpc.aio.AioRpcError:
             return False
         return bool(reply.live)
@@ -95,14 +95,14 @@ class Channels:
             channel = self._open[address] = Channel(address)
         return channel
 
-    async def ready(self, entry: str, addresses: Iterable[str], timeout: float) -> bool:
+    async def ready(self, entry: str, addresses: Iterable[str], seconds: float) -> bool:
         """Connect to every address; whether any has the entry loaded."""
-        probes = [self.at(each).model_ready(entry, timeout) for each in addresses]
+        probes = [self.at(each).model_ready(entry, seconds) for each in addresses]
         return any(await asyncio.gather(*probes))
 
-    async def any_live(self, addresses: Iterable[str], timeout: float) -> bool:
+    async def any_live(self, addresses: Iterable[str], seconds: float) -> bool:
         """Whether any of the Tritons answers at all."""
-        return any(await asyncio.gather(*(self.at(each).live(timeout) for each in addresses)))
+        return any(await asyncio.gather(*(self.at(each).live(seconds) for each in addresses)))
 
     async def close(self) -> None:
         """Close all."""
@@ -120,7 +120,7 @@ class Model:
         self._channels = tuple(channels)
         self._heads: dict[int, bytes] = {}
 
-    async def infer(self, rows: Sequence[Values], timeout: float) -> bytes:
+    async def infer(self, rows: Sequence[Values], seconds: float) -> bytes:
         """The raw output tensor for `rows`, from the Triton with the fewest rows outstanding.
 
         Raises CallFailed.
@@ -129,7 +129,7 @@ class Model:
         channel = min(self._channels, key=_outstanding)
         channel.rows += len(rows)
         try:
-            reply = await channel.infer(request, timeout=timeout)
+            reply = await channel.infer(request, timeout=seconds)
         except grpc.aio.AioRpcError as error:
             raise _call_failed(error) from error
         finally:
