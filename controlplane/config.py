@@ -48,6 +48,9 @@ class Config(BaseSettings):
     routing_key_id: str = "primary"
     routing_public_keys: str = ""
 
+    event_anchor_s: float = 600.0
+    metrics_token: SecretStr | None = None
+
     log_level: str = "INFO"
 
 

@@ -98,6 +98,13 @@ class Principal:
         """Keys of the teams where this principal holds `permission`."""
         return [team for team in self.roles if self.can(permission, team)]
 
+    @property
+    def audited_teams(self) -> list[str] | None:
+        """Teams whose events this principal may see; None for an administrator: all."""
+        if self.can_anywhere(Permission.ADMINISTER):
+            return None
+        return self.teams_with(Permission.VIEW)
+
 
 def system(name: str) -> Principal:
     """The system itself as an actor: "system:rollout"."""

@@ -1,10 +1,21 @@
 """One event log: the audit trail, the outbox and the timeline at once."""
 
 from collections.abc import Sequence
-from typing import Self
+from datetime import datetime
+from typing import Protocol, Self
 
 from django.db import models
 from django.db.models.functions import Now
+
+
+class Reader(Protocol):
+    """Whoever reads the log: a principal, which is of a floor above this one.
+
+    `audited_teams` are keys of the teams whose events they may see; None means all.
+    """
+
+    @property
+    def audited_teams(self) -> list[str] | None: ...
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -17,6 +28,33 @@ class EventQuerySet(models.QuerySet["Event"]):
     def timeline(self, keys: Sequence[str]) -> Self:
         """Events of several objects, newest first."""
         return self.filter(object_key__in=keys).order_by("-id")
+
+    def visible_to(self, reader: "Reader") -> Self:
+        """What a reader may see: administrators all, others their teams' and the team-less."""
+        teams = reader.audited_teams
+        return self if teams is None else self.filter(team_key__in=["", *teams])
+
+    def matching(
+        self,
+        *,
+        object_key: str = "",
+        verb: str = "",
+        actor_key: str = "",
+        team_key: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Self:
+        """Events that fit every filter given; a verb may end in `*` ("rollout.*")."""
+        exact = {"object_key": object_key, "actor_key": actor_key, "team_key": team_key}
+        found = self.filter(**{name: text for name, text in exact.items() if text})
+        if verb:
+            stem = verb.removesuffix("*")
+            found = found.filter(**{"verb" if stem == verb else "verb__startswith": stem})
+        if since is not None:
+            found = found.filter(occurred_at__gte=since)
+        if until is not None:
+            found = found.filter(occurred_at__lt=until)
+        return found
 
 
 class Event(models.Model):
