@@ -6,3 +6,9 @@ class RoutingConfig(AppConfig):
 
     name = "apps.routing"
     label = "routing"
+
+    def ready(self) -> None:
+        """Hear of what the floors beneath do."""
+        from apps.routing import subscribers
+
+        subscribers.register()

@@ -246,9 +246,7 @@ class Generation(models.Model):
             models.Index(fields=["endpoint", "-epoch", "-number"], name="generation_newest"),
             models.Index(fields=["endpoint", "-issued_at"], name="generation_issued"),
         )
-        constraints = (
-            models.UniqueConstraint(fields=["epoch", "number"], name="generation_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=["epoch", "number"], name="generation_once"),)
 
     def __str__(self) -> str:
         return f"{self.epoch}.{self.number}"
@@ -280,6 +278,20 @@ class Position(models.Model):
         return f"{self.epoch}.{self.generation}"
 
 
+class ClientsPosition(models.Model):
+    """How often the clients of the data plane have changed, and what they were last: one row."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    revision = models.PositiveBigIntegerField(default=0)
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints = (models.CheckConstraint(condition=Q(id=1), name="clients_position_single"),)
+
+    def __str__(self) -> str:
+        return str(self.revision)
+
+
 class GatewayState(models.TextChoices):
     """What the control plane thinks of a gateway."""
 
@@ -289,7 +301,7 @@ class GatewayState(models.TextChoices):
 
 
 class GatewayReport(models.Model):
-    """The last that a gateway said of itself."""
+    """The last that a gateway said of itself; `seen_at` is by the control plane's own clock."""
 
     gateway = models.CharField(max_length=100, primary_key=True)
     state = models.CharField(
@@ -307,7 +319,7 @@ class GatewayReport(models.Model):
     swapped_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     reported_at = models.DateTimeField()
-    behind_since_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         ordering = ("gateway",)

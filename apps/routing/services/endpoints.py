@@ -1,0 +1,212 @@
+"""Endpoints, and where versions answer."""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.access import Permission, Principal, authorise
+from apps.events.errors import Conflict, Invalid
+from apps.events.services import record
+from apps.registry.models import ModelVersion, RegisteredModel
+from apps.routing.errors import BackendInUse
+from apps.routing.facts import settings_of
+from apps.routing.models import (
+    ENTRY_PATTERN,
+    NAME_PATTERN,
+    Backend,
+    BackendState,
+    Endpoint,
+    Generation,
+    Phase,
+    UnitKind,
+)
+from apps.routing.services.generations import issue
+from apps.routing.services.leases import lock
+
+ADDRESS_PATTERN = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$")
+
+
+def new_salt() -> str:
+    """80 random bits, in hex."""
+    return secrets.token_hex(10)
+
+
+@transaction.atomic
+def create_endpoint(
+    *,
+    actor: Principal,
+    name: str,
+    model: RegisteredModel,
+    unit_kind: str = "user",
+    sample_rate: float = 0.01,
+    settings: Mapping[str, object] | None = None,
+) -> Endpoint:
+    """Add an endpoint that serves nothing yet. Its team is the model's."""
+    authorise(actor, Permission.ROUTE, team_key=model.team.key)
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise Invalid("a name is made of a-z, 0-9 and hyphens, up to 80", field="name")
+    _check_options(unit_kind, sample_rate, settings or {})
+    endpoint, created = Endpoint.objects.get_or_create(
+        name=name,
+        defaults={
+            "team": model.team,
+            "model": model,
+            "unit_kind": unit_kind,
+            "sample_rate": sample_rate,
+            "settings": dict(settings or {}),
+            "salt": new_salt(),
+        },
+    )
+    if not created:
+        raise Conflict(f"there is an endpoint {name!r} already", field="name")
+    record(
+        actor=actor,
+        verb="endpoint.created",
+        object_key=endpoint.key,
+        team_key=model.team.key,
+        after={"model": model.name, **_options(endpoint)},
+    )
+    return endpoint
+
+
+@transaction.atomic
+def update_endpoint(
+    *,
+    actor: Principal,
+    endpoint: Endpoint,
+    sample_rate: float | None = None,
+    settings: Mapping[str, object] | None = None,
+    reason: str = "",
+) -> Endpoint:
+    """Change how an endpoint serves, not who gets what; gateways hear of it at once."""
+    authorise(actor, Permission.ROUTE, team_key=endpoint.team.key)
+    locked = lock(endpoint)
+    before = _options(locked)
+    if sample_rate is not None:
+        locked.sample_rate = sample_rate
+    if settings is not None:
+        locked.settings = dict(settings)
+    _check_options(locked.unit_kind, locked.sample_rate, locked.settings)
+    locked.save(update_fields=["sample_rate", "settings"])
+    record(
+        actor=actor,
+        verb="endpoint.updated",
+        object_key=locked.key,
+        team_key=locked.team.key,
+        before=before,
+        after=_options(locked),
+        reason=reason,
+    )
+    reissue(actor=actor, endpoint=locked, reason=reason or "settings changed")
+    return locked
+
+
+def reissue(*, actor: Principal, endpoint: Endpoint, reason: str) -> Generation | None:
+    """A generation of the phase that runs, for what changed around it; None before the first.
+
+    Nobody moves, so the revision stays.
+    """
+    phase = endpoint.phase
+    if phase is None:
+        return None
+    return issue(actor=actor, endpoint=endpoint, phase=phase, reason=reason)
+
+
+@transaction.atomic
+def register_backend(
+    *, actor: Principal, version: ModelVersion, entry: str, addresses: Sequence[str]
+) -> Backend:
+    """Say where a version answers: Triton's name for it and its gRPC addresses.
+
+    Endpoints that serve the version hear of new addresses at once. The same again does nothing.
+    """
+    authorise(actor, Permission.DEPLOY, team_key=version.model.team.key)
+    _check_place(entry, addresses)
+    ready = BackendState.READY.value
+    values = {"entry": entry, "addresses": list(addresses), "state": ready}
+    _lock_serving(version)
+    _, created = Backend.objects.get_or_create(version=version, defaults=values)
+    backend = Backend.objects.select_for_update().get(version=version)
+    before = None if created else _place(backend)
+    if before == values:
+        return backend
+    backend.entry, backend.addresses, backend.state = entry, list(addresses), ready
+    backend.changed_at = timezone.now()
+    backend.save(update_fields=["entry", "addresses", "state", "changed_at"])
+    record(
+        actor=actor,
+        verb="backend.registered",
+        object_key=version.key,
+        team_key=version.model.team.key,
+        before=before,
+        after=values,
+    )
+    for endpoint in _lock_serving(version):
+        reissue(actor=actor, endpoint=endpoint, reason=f"{version.version_key} moved")
+    return backend
+
+
+@transaction.atomic
+def remove_backend(*, actor: Principal, version: ModelVersion) -> None:
+    """Say that a version answers nowhere. Raises BackendInUse while an endpoint names it."""
+    authorise(actor, Permission.DEPLOY, team_key=version.model.team.key)
+    backend = Backend.objects.select_for_update().filter(version=version).first()
+    if backend is None or backend.state == BackendState.GONE.value:
+        return
+    serving = Endpoint.objects.serving(version).values_list("name", flat=True)
+    if serving:
+        raise BackendInUse(f"{version.version_key} serves {', '.join(serving)}")
+    Backend.objects.filter(pk=backend.pk).update(
+        state=BackendState.GONE.value, changed_at=timezone.now()
+    )
+    record(
+        actor=actor,
+        verb="backend.removed",
+        object_key=version.key,
+        team_key=version.model.team.key,
+        before=_place(backend),
+    )
+
+
+def _lock_serving(version: ModelVersion) -> list[Endpoint]:
+    """Endpoints before backends, as every reallocation locks them: no two wait for each other."""
+    phases = Phase.objects.current().naming(version)
+    return [lock(Endpoint(pk=pk)) for pk in sorted(phases.values_list("endpoint_id", flat=True))]
+
+
+def _check_options(unit_kind: str, sample_rate: float, settings: Mapping[str, object]) -> None:
+    if unit_kind not in UnitKind.values:
+        raise Invalid(f"unit_kind is one of {', '.join(UnitKind.values)}", field="unit_kind")
+    if not 0 <= sample_rate <= 1:
+        raise Invalid("sample_rate lies between 0 and 1", field="sample_rate")
+    settings_of(settings)
+
+
+def _check_place(entry: str, addresses: Sequence[str]) -> None:
+    if not re.fullmatch(ENTRY_PATTERN, entry):
+        raise Invalid(f"entry {entry!r} is not of the form model-v3", field="entry")
+    if not addresses:
+        raise Invalid("a backend has at least one address", field="addresses")
+    for number, address in enumerate(addresses):
+        found = ADDRESS_PATTERN.fullmatch(address)
+        if not found or not 0 < int(found[2]) < 65_536:
+            raise Invalid(f"{address!r} is not host:port", field=f"addresses[{number}]")
+
+
+def _options(endpoint: Endpoint) -> dict[str, object]:
+    return {
+        "unit_kind": endpoint.unit_kind,
+        "sample_rate": endpoint.sample_rate,
+        "settings": endpoint.settings,
+    }
+
+
+def _place(backend: Backend) -> dict[str, object]:
+    return {
+        "entry": backend.entry,
+        "addresses": backend.addresses,
+        "state": backend.state,
+    }
