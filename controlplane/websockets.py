@@ -1,5 +1,11 @@
 """Every websocket route of the web process."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-websocket_urlpatterns: list[URLPattern] = []
+from apps.deployments.consumers import RolloutPage
+from apps.routing.consumers import EndpointPage
+
+websocket_urlpatterns = [
+    path("ws/endpoints/<slug:name>/", EndpointPage.as_asgi()),
+    path("ws/rollouts/<uuid:rollout_id>/", RolloutPage.as_asgi()),
+]
