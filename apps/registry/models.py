@@ -202,9 +202,7 @@ class ModelVersion(models.Model):
                 "artifact": self.artifact_digest,
                 "schema": {
                     **self.input_schema,
-                    "output": msgspec.to_builtins(
-                        msgspec.convert(self.output_schema, OutputSpec)
-                    ),
+                    "output": msgspec.to_builtins(msgspec.convert(self.output_schema, OutputSpec)),
                 },
                 "labels": self.label_map,
                 "threshold": float(self.decision_threshold),
