@@ -51,6 +51,10 @@ class Config(BaseSettings):
     event_anchor_s: float = 600.0
     metrics_token: SecretStr | None = None
 
+    ingest_metrics_port: int = 0
+    traffic_retention_days: int = 400
+    prediction_retention_days: int = 90
+
     log_level: str = "INFO"
 
 

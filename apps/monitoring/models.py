@@ -32,7 +32,9 @@ class IngestedBatch(models.Model):
 
     class Meta:
         indexes = (
-            models.Index(fields=["id"], condition=Q(joins_pending=True), name="batch_joins_pending"),
+            models.Index(
+                fields=["id"], condition=Q(joins_pending=True), name="batch_joins_pending"
+            ),
             BrinIndex(fields=["ingested_at"], name="batch_ingested", autosummarize=True),
         )
         constraints = (
@@ -83,7 +85,8 @@ class PendingRecords(models.Model):
 class DeadBatch(models.Model):
     """A batch that could not be read or stored; it is kept until it is replayed.
 
-    `seq` is null when not even the batch's key could be read.
+    `seq` is null when not even the batch's key could be read. `digest` is the envelope's SHA-256:
+    however often a gateway sends it, it lies here once.
     """
 
     stream = models.TextField()
@@ -91,6 +94,7 @@ class DeadBatch(models.Model):
     boot = models.TextField(blank=True)
     seq = models.BigIntegerField(null=True)
     envelope = models.BinaryField()
+    digest = models.CharField(max_length=64, unique=True)
     error = models.TextField()
     failed_at = models.DateTimeField(db_default=Now())
     replayed_at = models.DateTimeField(null=True)

@@ -23,6 +23,7 @@ class Migration(migrations.Migration):
                 ('boot', models.TextField(blank=True)),
                 ('seq', models.BigIntegerField(null=True)),
                 ('envelope', models.BinaryField()),
+                ('digest', models.CharField(max_length=64, unique=True)),
                 ('error', models.TextField()),
                 ('failed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('replayed_at', models.DateTimeField(null=True)),

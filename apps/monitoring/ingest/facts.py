@@ -1,0 +1,174 @@
+"""Batches folded into rows: pure, and the same whatever the order in which they come."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from contracts.outcomes import Outcome
+from contracts.records import Batch, Counter, Exposure, Failure, Record, Rejected
+
+Key = TypeVar("Key")
+MAX_TEXT = 500
+LATEST = 4_102_444_800.0  # the year 2100: later times are somebody's mistake of unit
+
+
+@dataclass(slots=True)
+class Window:
+    """The sums of all counters with one key."""
+
+    requests: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    cache_hits: int = 0
+    fallbacks: int = 0
+    pinned: int = 0
+    latency: dict[int, int] = field(default_factory=dict)
+    latency_sum_ms: float = 0.0
+    predictions: dict[int, int] = field(default_factory=dict)
+    prediction_sum: float = 0.0
+    positives: int = 0
+    batches: int = 0
+    batch_rows: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Errors of every kind."""
+        return sum(self.errors.values())
+
+    def add(self, counter: Counter) -> None:
+        """Add what a gateway counted."""
+        self.requests += counter.requests
+        self.cache_hits += counter.cache_hits
+        self.fallbacks += counter.fallbacks
+        self.pinned += counter.pinned
+        self.latency_sum_ms += counter.latency_sum_ms
+        self.prediction_sum += counter.prediction_sum
+        self.positives += counter.positives
+        self.batches += counter.batches
+        self.batch_rows += counter.batch_rows
+        add_counts(self.errors, counter.errors)
+        add_counts(self.latency, counter.latency)
+        add_counts(self.predictions, counter.predictions)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstExposure:
+    """The earliest exposure of a unit in a phase; `mixed` if there were several variants."""
+
+    exposure: Exposure
+    mixed: bool = False
+
+    def merged(self, other: Exposure) -> "FirstExposure":
+        """The earlier of both."""
+        first = min(self.exposure, other, key=lambda seen: (seen.at, seen.variant))
+        return FirstExposure(first, self.mixed or self.exposure.variant != other.variant)
+
+
+WindowKey = tuple[int, str, str, str, int]
+RejectedKey = tuple[int, str, str, str]
+
+
+@dataclass(slots=True)
+class Facts:
+    """What some batches say together; every key occurs once."""
+
+    windows: dict[WindowKey, Window] = field(default_factory=dict)
+    rejected: dict[RejectedKey, int] = field(default_factory=dict)
+    exposures: dict[tuple[str, int, str], FirstExposure] = field(default_factory=dict)
+    failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
+    refused_outcomes: int = 0
+
+    def add(self, batch: Batch) -> None:
+        """Add all that one batch says."""
+        for counter in batch.counters:
+            self._count(counter)
+        for rejected in batch.rejected:
+            self._reject(rejected)
+        for exposure in batch.exposures:
+            self._expose(exposure)
+        for failure in batch.failures:
+            self._fail(failure)
+        for record in batch.records:
+            self.records.setdefault(record.prediction_id, record)
+        for outcome in batch.outcomes:
+            self._observe(outcome)
+
+    def sizes(self) -> dict[str, int]:
+        """How many rows there are of each kind."""
+        return {
+            "windows": len(self.windows),
+            "rejected": len(self.rejected),
+            "exposures": len(self.exposures),
+            "failures": len(self.failures),
+            "records": len(self.records),
+            "outcomes": len(self.outcomes),
+        }
+
+    def _count(self, counter: Counter) -> None:
+        key = (counter.second, counter.endpoint, counter.version, counter.variant, counter.phase)
+        self.windows.setdefault(key, Window()).add(counter)
+
+    def _reject(self, rejected: Rejected) -> None:
+        feature = clean(rejected.feature)
+        key = (rejected.second, clean(rejected.endpoint), rejected.reason, feature)
+        self.rejected[key] = self.rejected.get(key, 0) + rejected.count
+
+    def _expose(self, exposure: Exposure) -> None:
+        key = (exposure.endpoint, exposure.phase, exposure.unit)
+        known = self.exposures.get(key)
+        self.exposures[key] = known.merged(exposure) if known else FirstExposure(exposure)
+
+    def _fail(self, failure: Failure) -> None:
+        key = (failure.rollout, failure.unit)
+        known = self.failures.get(key)
+        if known is None or (failure.at, failure.variant) < (known.at, known.variant):
+            self.failures[key] = failure
+
+    def _observe(self, outcome: Outcome) -> None:
+        if storable(outcome):
+            self.outcomes.setdefault((outcome.client, outcome.outcome_id), outcome)
+        else:
+            self.refused_outcomes += 1
+
+
+def fold(batches: Iterable[Batch]) -> Facts:
+    """What the batches say together."""
+    facts = Facts()
+    for batch in batches:
+        facts.add(batch)
+    return facts
+
+
+def add_counts(total: dict[Key, int], more: Mapping[Key, int]) -> None:
+    """Add `more` to `total`, key by key."""
+    for key, count in more.items():
+        total[key] = total.get(key, 0) + count
+
+
+def clean(text: str) -> str:
+    """A caller's text as Postgres can hold and index it."""
+    return text[:MAX_TEXT].replace("\x00", "\ufffd")
+
+
+def storable(outcome: Outcome) -> bool:
+    """Whether an outcome, whose texts and times are an application's, can be kept as it is."""
+    texts = [outcome.outcome_id, outcome.metric, outcome.prediction_id, outcome.unit]
+    if isinstance(outcome.value, str):
+        texts.append(outcome.value)
+    elif not math.isfinite(outcome.value):
+        return False
+    times = (outcome.at, outcome.received_at)
+    return (
+        bool(outcome.outcome_id)
+        and all(len(text) <= MAX_TEXT and "\x00" not in text for text in texts)
+        and all(0 <= time <= LATEST for time in times)
+    )
+
+
+def value_text(value: float | str) -> str:
+    """An outcome's value as text: 1.0 reads "1", as labels do."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -1,0 +1,105 @@
+"""What follows a commit: outcomes meet predictions, and gateways hear how far they are ingested.
+
+A record and its outcome may be committed by two workers at the same moment, neither seeing the
+other's. So the join runs in a transaction of its own after each commit: whoever commits last sees
+both. A worker that dies in between leaves `joins_pending`, which `settle_forgotten` finishes.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from django.db import transaction
+
+from apps.monitoring.ingest.batches import Committed
+from apps.monitoring.ingest.staging import DbCursor, bulk_cursor
+
+REFUSE = """
+UPDATE monitoring_outcome o SET state = 'refused'
+FROM monitoring_predictionrow p
+WHERE o.prediction_id = ANY(%(ids)s) AND o.state = 'waiting'
+  AND p.prediction_id = o.prediction_id AND p.client <> o.client
+"""
+# The newest observation wins, so that a correction counts; rows only ever move forward in time.
+LEARN = """
+WITH newest AS (
+    SELECT DISTINCT ON (prediction_id, client) prediction_id, client, value, occurred_at
+    FROM monitoring_outcome
+    WHERE prediction_id = ANY(%(ids)s) AND metric = 'label' AND state IN ('waiting', 'joined')
+    ORDER BY prediction_id, client, occurred_at DESC, received_at DESC, outcome_id DESC
+)
+UPDATE monitoring_predictionrow p SET truth = newest.value, truth_at = newest.occurred_at
+FROM newest
+WHERE p.prediction_id = newest.prediction_id AND p.client = newest.client
+  AND (p.truth_at IS NULL OR p.truth_at <= newest.occurred_at)
+  AND (p.truth, p.truth_at) IS DISTINCT FROM (newest.value, newest.occurred_at)
+"""
+JOIN = """
+UPDATE monitoring_outcome o SET state = 'joined'
+FROM monitoring_predictionrow p
+WHERE o.prediction_id = ANY(%(ids)s) AND o.state = 'waiting'
+  AND p.prediction_id = o.prediction_id AND p.client = o.client
+"""
+DONE = "UPDATE monitoring_ingestedbatch SET joins_pending = false WHERE id = ANY(%s)"
+
+FORGOTTEN = """
+SELECT id FROM monitoring_ingestedbatch
+WHERE joins_pending AND ingested_at < now() - make_interval(secs => %s)
+ORDER BY id LIMIT 1000
+"""
+TOUCHED = """
+WITH oldest AS (SELECT min(ingested_at) AS at FROM monitoring_ingestedbatch WHERE id = ANY(%s))
+SELECT prediction_id FROM monitoring_predictionrow, oldest WHERE ingested_at >= oldest.at
+UNION
+SELECT prediction_id FROM monitoring_outcome, oldest
+WHERE ingested_at >= oldest.at AND prediction_id <> ''
+"""
+
+# Numbers count from 1 without gaps: the highest one that is as far from the start as its rank.
+ADVANCE = """
+INSERT INTO monitoring_gatewayboot AS known (gateway, boot, contiguous_seq, pruned_seq, updated_at)
+SELECT %(gateway)s, %(boot)s, base.seq + count(batch.seq), 0, now()
+FROM (SELECT coalesce(max(contiguous_seq), 0) AS seq FROM monitoring_gatewayboot
+      WHERE gateway = %(gateway)s AND boot = %(boot)s) AS base
+LEFT JOIN LATERAL (
+    SELECT seq, row_number() OVER (ORDER BY seq) AS rank FROM monitoring_ingestedbatch
+    WHERE gateway = %(gateway)s AND boot = %(boot)s AND seq > base.seq
+) AS batch ON batch.seq = base.seq + batch.rank
+GROUP BY base.seq
+ON CONFLICT (gateway, boot) DO UPDATE SET
+    contiguous_seq = greatest(known.contiguous_seq, excluded.contiguous_seq), updated_at = now()
+RETURNING contiguous_seq
+"""
+
+Boot = tuple[str, str]
+
+
+def settle(*, committed: Committed, boots: Iterable[Boot]) -> dict[Boot, int]:
+    """Join what was committed; the highest number up to which each boot has no gap."""
+    with transaction.atomic():
+        cursor = bulk_cursor()
+        _join(cursor, ids=committed.predictions, batches=committed.batches)
+        return {boot: _advance(cursor, boot) for boot in sorted(boots)}
+
+
+def settle_forgotten(*, older_than_s: float = 30.0) -> int:
+    """Finish the joins of workers that died before theirs; how many batches there were."""
+    with transaction.atomic():
+        cursor = bulk_cursor()
+        batches = [row[0] for row in cursor.execute(FORGOTTEN, (older_than_s,)).fetchall()]
+        if batches:
+            ids = [str(row[0]) for row in cursor.execute(TOUCHED, (batches,)).fetchall()]
+            _join(cursor, ids=ids, batches=batches)
+    return len(batches)
+
+
+def _join(cursor: DbCursor, *, ids: Collection[str], batches: Sequence[object]) -> None:
+    if ids:
+        for statement in (REFUSE, LEARN, JOIN):
+            cursor.execute(statement, {"ids": list(ids)})
+    if batches:
+        cursor.execute(DONE, (list(batches),))
+
+
+def _advance(cursor: DbCursor, boot: Boot) -> int:
+    gateway, life = boot
+    row = cursor.execute(ADVANCE, {"gateway": gateway, "boot": life}).fetchone()
+    return int(str(row[0])) if row else 0

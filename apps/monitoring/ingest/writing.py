@@ -1,0 +1,280 @@
+"""How facts become rows: one statement a table, and every one of them adds or keeps the first.
+
+Rows go in key order, so that two workers wait for each other instead of deadlocking.
+"""
+
+from collections.abc import Iterator
+
+from psycopg.types.json import Jsonb
+
+from apps.monitoring.ingest.facts import Facts, Window, WindowKey, value_text
+from apps.monitoring.ingest.staging import DbCursor, Row, Staged
+
+_SUMS = (
+    "requests failed cache_hits fallbacks pinned latency_sum_ms prediction_sum positives"
+    " batches batch_rows"
+).split()
+_COUNTS = ("errors", "latency", "predictions")
+
+
+def _merge() -> str:
+    sums = [f"{name} = held.{name} + excluded.{name}" for name in _SUMS]
+    counts = [f"{name} = monitoring_add_counts(held.{name}, excluded.{name})" for name in _COUNTS]
+    return ", ".join([*sums, *counts])
+
+
+WINDOWS = Staged(
+    "new_windows",
+    {
+        "second": "int8",
+        "endpoint": "text",
+        "version_key": "text",
+        "variant": "text",
+        "phase": "int4",
+        "requests": "int8",
+        "failed": "int8",
+        "cache_hits": "int8",
+        "fallbacks": "int8",
+        "pinned": "int8",
+        "latency_sum_ms": "float8",
+        "prediction_sum": "float8",
+        "positives": "int8",
+        "batches": "int8",
+        "batch_rows": "int8",
+        "errors": "jsonb",
+        "latency": "jsonb",
+        "predictions": "jsonb",
+    },
+    f"""
+    INSERT INTO monitoring_trafficwindow AS held
+        (endpoint, started_at, version_key, variant, phase, width_s,
+         {", ".join(_SUMS)}, {", ".join(_COUNTS)})
+    SELECT endpoint, to_timestamp(second), version_key, variant, phase, 1,
+         {", ".join(_SUMS)}, {", ".join(_COUNTS)}
+    FROM new_windows ORDER BY endpoint, second, version_key, variant, phase
+    ON CONFLICT (endpoint, started_at, version_key, variant, phase, width_s)
+    DO UPDATE SET {_merge()}
+    """,  # noqa: S608  # names of columns, all from this module
+)
+
+REJECTED = Staged(
+    "new_rejected",
+    {"second": "int8", "endpoint": "text", "reason": "text", "feature": "text", "count": "int8"},
+    """
+    INSERT INTO monitoring_rejectedwindow AS held (endpoint, started_at, reason, feature, count)
+    SELECT endpoint, to_timestamp(second), reason, feature, count
+    FROM new_rejected ORDER BY endpoint, second, reason, feature
+    ON CONFLICT (endpoint, started_at, reason, feature)
+    DO UPDATE SET count = held.count + excluded.count
+    """,
+)
+
+EXPOSURES = Staged(
+    "new_exposures",
+    {
+        "endpoint": "text",
+        "phase": "int4",
+        "unit": "text",
+        "variant": "text",
+        "version_key": "text",
+        "experiment_key": "text",
+        "rollout_key": "text",
+        "first_at": "float8",
+        "mixed": "bool",
+    },
+    """
+    INSERT INTO monitoring_exposurerow AS held
+        (endpoint, phase, unit, variant, version_key, experiment_key, rollout_key, first_at, mixed)
+    SELECT endpoint, phase, unit, variant, version_key, experiment_key, rollout_key,
+        to_timestamp(first_at), mixed
+    FROM new_exposures ORDER BY endpoint, phase, unit
+    ON CONFLICT (endpoint, phase, unit) DO UPDATE SET
+        mixed = held.mixed OR excluded.mixed OR held.variant <> excluded.variant,
+        first_at = least(held.first_at, excluded.first_at),
+        variant = CASE WHEN (excluded.first_at, excluded.variant) < (held.first_at, held.variant)
+            THEN excluded.variant ELSE held.variant END,
+        version_key = CASE
+            WHEN (excluded.first_at, excluded.variant) < (held.first_at, held.variant)
+            THEN excluded.version_key ELSE held.version_key END
+    WHERE excluded.first_at < held.first_at OR excluded.variant <> held.variant OR excluded.mixed
+    """,
+)
+
+FAILURES = Staged(
+    "new_failures",
+    {
+        "rollout_key": "text",
+        "unit": "text",
+        "endpoint": "text",
+        "phase": "int4",
+        "variant": "text",
+        "version_key": "text",
+        "kind": "text",
+        "share": "float8",
+        "occurred_at": "float8",
+    },
+    """
+    INSERT INTO monitoring_unitfailure AS held
+        (rollout_key, unit, endpoint, phase, variant, version_key, kind, share, occurred_at)
+    SELECT rollout_key, unit, endpoint, phase, variant, version_key, kind, share,
+        to_timestamp(occurred_at)
+    FROM new_failures ORDER BY rollout_key, unit
+    ON CONFLICT (rollout_key, unit) DO UPDATE SET
+        endpoint = excluded.endpoint, phase = excluded.phase, variant = excluded.variant,
+        version_key = excluded.version_key, kind = excluded.kind, share = excluded.share,
+        occurred_at = excluded.occurred_at
+    WHERE (excluded.occurred_at, excluded.variant) < (held.occurred_at, held.variant)
+    """,
+)
+
+PREDICTIONS = Staged(
+    "new_predictions",
+    {
+        "prediction_id": "text",
+        "occurred_at": "float8",
+        "endpoint": "text",
+        "version_key": "text",
+        "variant": "text",
+        "phase": "int4",
+        "generation": "int8",
+        "unit": "text",
+        "client": "text",
+        "prediction": "float8",
+        "label": "text",
+        "status": "text",
+        "cache_hit": "bool",
+        "fallback": "text",
+        "sample_rate": "float8",
+    },
+    """
+    INSERT INTO monitoring_predictionrow
+        (prediction_id, occurred_at, endpoint, version_key, variant, phase, generation, unit,
+         client, prediction, label, status, cache_hit, fallback, sample_rate)
+    SELECT prediction_id, to_timestamp(occurred_at), endpoint, version_key, variant, phase,
+        generation, unit, client, prediction, label, status, cache_hit, fallback, sample_rate
+    FROM new_predictions
+    ON CONFLICT DO NOTHING
+    """,
+)
+
+OUTCOMES = Staged(
+    "new_outcomes",
+    {
+        "client": "text",
+        "outcome_id": "text",
+        "metric": "text",
+        "value": "text",
+        "number": "float8",
+        "prediction_id": "text",
+        "unit": "text",
+        "occurred_at": "float8",
+        "received_at": "float8",
+    },
+    """
+    INSERT INTO monitoring_outcome
+        (client, outcome_id, metric, value, number, prediction_id, unit, state, occurred_at,
+         received_at)
+    SELECT client, outcome_id, metric, value, number, prediction_id, unit,
+        CASE WHEN prediction_id = '' THEN 'by_unit' ELSE 'waiting' END,
+        to_timestamp(occurred_at), to_timestamp(received_at)
+    FROM new_outcomes ORDER BY client, outcome_id
+    ON CONFLICT (client, outcome_id) DO NOTHING
+    """,
+)
+
+
+def write(cursor: DbCursor, facts: Facts) -> None:
+    """Add facts to the tables. Must run in the transaction that claims their batches."""
+    for staged, rows in (
+        (WINDOWS, _windows(facts) if facts.windows else None),
+        (REJECTED, _rejected(facts) if facts.rejected else None),
+        (EXPOSURES, _exposures(facts) if facts.exposures else None),
+        (FAILURES, _failures(facts) if facts.failures else None),
+        (PREDICTIONS, _predictions(facts) if facts.records else None),
+        (OUTCOMES, _outcomes(facts) if facts.outcomes else None),
+    ):
+        if rows is not None:
+            staged.write(cursor, rows)
+
+
+def _windows(facts: Facts) -> Iterator[Row]:
+    for key, window in facts.windows.items():
+        yield _window(key, window)
+
+
+def _window(key: WindowKey, window: Window) -> Row:
+    sums = (getattr(window, name) for name in _SUMS)
+    counts = (Jsonb(getattr(window, name)) for name in _COUNTS)
+    return (*key, *sums, *counts)
+
+
+def _rejected(facts: Facts) -> Iterator[Row]:
+    for key, count in facts.rejected.items():
+        yield (*key, count)
+
+
+def _exposures(facts: Facts) -> Iterator[Row]:
+    for first in facts.exposures.values():
+        seen = first.exposure
+        yield (
+            seen.endpoint,
+            seen.phase,
+            seen.unit,
+            seen.variant,
+            seen.version,
+            seen.experiment,
+            seen.rollout,
+            seen.at,
+            first.mixed,
+        )
+
+
+def _failures(facts: Facts) -> Iterator[Row]:
+    for failure in facts.failures.values():
+        yield (
+            failure.rollout,
+            failure.unit,
+            failure.endpoint,
+            failure.phase,
+            failure.variant,
+            failure.version,
+            failure.kind,
+            failure.share,
+            failure.at,
+        )
+
+
+def _predictions(facts: Facts) -> Iterator[Row]:
+    for record in facts.records.values():
+        yield (
+            record.prediction_id,
+            record.at,
+            record.endpoint,
+            record.version,
+            record.variant,
+            record.phase,
+            record.generation,
+            record.unit,
+            record.client,
+            record.prediction,
+            record.label,
+            record.status,
+            record.cache_hit,
+            record.fallback,
+            record.sample_rate,
+        )
+
+
+def _outcomes(facts: Facts) -> Iterator[Row]:
+    for outcome in facts.outcomes.values():
+        yield (
+            outcome.client,
+            outcome.outcome_id,
+            outcome.metric,
+            value_text(outcome.value),
+            None if isinstance(outcome.value, str) else float(outcome.value),
+            outcome.prediction_id,
+            outcome.unit,
+            outcome.at,
+            outcome.received_at or outcome.at,
+        )
