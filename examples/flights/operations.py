@@ -6,7 +6,7 @@ from examples.flights.client import Account
 from examples.flights.ledger import Deviation, watch
 from examples.flights.models import LABEL_MAP
 from examples.flights.register import MODEL_NAME, Registered
-from examples.flights.scene import ENDPOINT, Scene
+from examples.flights.scene import ENDPOINT, Scene, semantic
 
 VALIDATION_TIMEOUT_S = 60.0
 DEPLOYMENT_TIMEOUT_S = 90.0
@@ -19,7 +19,7 @@ def import_version(scientist: Account, done: Registered) -> str:
         "mlflow_name": MODEL_NAME,
         "mlflow_version": done.mlflow_version,
         "artifact_path": "model",
-        "semantic_version": f"{done.model.name.removeprefix('v')}.0.0",
+        "semantic_version": semantic(done.model.name),
         "label_map": LABEL_MAP,
         "decision_threshold": done.model.threshold,
     }

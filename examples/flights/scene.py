@@ -15,6 +15,11 @@ TEAM = "flights"
 ENDPOINT = MODEL_NAME
 
 
+def semantic(name: str) -> str:
+    """The semantic version of "v2": what answers carry."""
+    return f"{name.removeprefix('v')}.0.0"
+
+
 @dataclass(frozen=True)
 class Pace:
     """How fast the story goes: requests/s, seconds that a ramp step holds, and what it needs."""
