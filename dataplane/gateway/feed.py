@@ -85,7 +85,10 @@ class Feed(threading.Thread):
                     self._turn()
 
     def _subscription(self) -> "redis.client.PubSub":
-        return self._client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py
+        subscription: redis.client.PubSub = self._client.pubsub(  # type: ignore[no-untyped-call]  # redis-py
+            ignore_subscribe_messages=True
+        )
+        return subscription
 
     def _turn(self) -> None:
         self._due = time.monotonic() + self._poll_s
