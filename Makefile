@@ -25,7 +25,13 @@ help:
 
 # --- environments: locked, with hashes, from wheels; synced when their lock changes ---------
 
-install: .venv/.synced .venvs/mlflow/.synced .venvs/triton/.synced
+install: .venv/.synced .venvs/mlflow/.synced .venvs/triton/.synced .bootstrap/.libpython
+
+# Triton's Python backend links libpython, which Debian's python3.11 comes without.
+.bootstrap/.libpython: .venv/.synced
+	@$(PY) -m embedded.libpython || \
+		$(UV) python install --quiet --install-dir .bootstrap/python 3.11 || true
+	@touch $@
 
 $(UV): requirements/uv.txt requirements/bootstrap.py
 	@echo 'installing uv into .bootstrap'

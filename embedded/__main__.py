@@ -4,9 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from embedded import lifecycle, places, visit
+from embedded import lifecycle, places
 from embedded.errors import EmbeddedError
 from embedded.platform import NAMES
+from embedded.visit import Visit
 
 
 def main() -> int:
@@ -20,9 +21,12 @@ def main() -> int:
 
 
 def _up(home: Path, arguments: argparse.Namespace) -> int:
-    only = frozenset(arguments.only.split(",")) if arguments.only else frozenset[str]()
-    lifecycle.up(home, free_ports=arguments.free_ports, only=only)
+    lifecycle.up(home, free_ports=arguments.free_ports, only=_only(arguments))
     return 0
+
+
+def _only(arguments: argparse.Namespace) -> frozenset[str]:
+    return frozenset(arguments.only.split(",") if arguments.only else ())
 
 
 def _down(home: Path, _arguments: argparse.Namespace) -> int:
@@ -53,9 +57,8 @@ def _status(home: Path, _arguments: argparse.Namespace) -> int:
 
 def _run(home: Path, arguments: argparse.Namespace) -> int:
     command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
-    if arguments.temporary:
-        return visit.temporary(command, free_ports=arguments.free_ports)
-    return visit.at_home(home, command, free_ports=arguments.free_ports)
+    visit = Visit(command=command, free_ports=arguments.free_ports, only=_only(arguments))
+    return visit.temporary() if arguments.temporary else visit.at(home)
 
 
 _COMMANDS = {"up": _up, "down": _down, "reset": _reset, "status": _status, "run": _run}
@@ -69,11 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--home", type=Path, help="the state directory (SWITCHYARD_HOME)")
         if name in {"up", "run"}:
             command.add_argument("--free-ports", action="store_true", help="any free ports")
+            command.add_argument("--only", help=f"comma-separated, of: {', '.join(NAMES)}")
         if name == "run":
             command.add_argument("--temporary", action="store_true", help="in a home of its own")
             command.add_argument("rest", nargs=argparse.REMAINDER, help="-- COMMAND …")
-        if name == "up":
-            command.add_argument("--only", help=f"comma-separated, of: {', '.join(NAMES)}")
         if name == "reset":
             command.add_argument("--yes", action="store_true", help="do not ask")
     return parser

@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-import os
 import secrets
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from embedded.files import write_private
 
 FILE = "secrets.env"
 
@@ -17,7 +18,7 @@ def load_or_create(home: Path) -> dict[str, str]:
     known = _read(path)
     complete = {**generate(), **known}
     if complete != known:
-        _write(path, complete)
+        write_private(path, "".join(f"{name}={value}\n" for name, value in complete.items()))
     return {**complete, **_derived(complete["ROUTING_SIGNING_KEY"])}
 
 
@@ -60,12 +61,3 @@ def _read(path: Path) -> dict[str, str]:
     lines = (line.strip() for line in path.read_text().splitlines())
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     return dict(pairs)
-
-
-def _write(path: Path, values: dict[str, str]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
-    partial.rename(path)

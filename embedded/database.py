@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import psutil
 
 from embedded import places
 from embedded.errors import StartFailed
+from embedded.files import write_private
 from embedded.installation import Installation
 from embedded.platform import python_environment
 
@@ -60,9 +60,7 @@ class Database:
         if file.exists() or self._installation.values["SWITCHYARD_ENV"] != "demo":
             return
         accounts = json.loads(self._manage("bootstrap_demo"))
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as opened:
-            json.dump(accounts, opened, indent=2)
+        write_private(file, json.dumps(accounts, indent=2))
 
     def _manage(self, *arguments: str) -> str:
         result = subprocess.run(

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 from embedded import private
+from embedded.files import write_private
 
 
 def main() -> int:
@@ -63,9 +64,8 @@ def _stay(file: Path, values: dict[str, str]) -> None:
 
 
 def _write(file: Path, values: dict[str, str]) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.writelines(f"export {name}={shlex.quote(text)}\n" for name, text in values.items())
+    lines = (f"export {name}={shlex.quote(text)}\n" for name, text in values.items())
+    write_private(file, "".join(lines))
 
 
 def _wait() -> None:

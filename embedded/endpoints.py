@@ -1,10 +1,10 @@
 """`endpoints.json`: where everything is, for people and scripts, with a token per role."""
 
 import json
-import os
 from pathlib import Path
 
 from embedded.database import ACCOUNTS
+from embedded.files import write_private
 from embedded.installation import Installation
 from embedded.processes import Process
 
@@ -34,12 +34,7 @@ def document(installation: Installation) -> dict[str, object]:
 
 def write(installation: Installation) -> None:
     """Write the file (0600), replacing an older one at once."""
-    path = installation.home / FILE
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document(installation), file, indent=2)
-    partial.rename(path)
+    write_private(installation.home / FILE, json.dumps(document(installation), indent=2))
 
 
 def line(process: Process) -> str:

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from embedded import credentials, environment, ports
 from embedded.errors import EmbeddedError
+from embedded.files import write_private
 from embedded.parts import Parts
+
+MEMORY = "installation.json"
 
 # Setting one of these to an address leaves the part out of what we start.
 EXTERNAL: Mapping[str, str] = {
@@ -19,7 +22,7 @@ EXTERNAL: Mapping[str, str] = {
     "triton": "TRITON_URL",
 }
 # What else must, or may, be said about such a part; the value is taken when nothing is said.
-_COMPANIONS: Mapping[str, Mapping[str, str | None]] = {
+COMPANIONS: Mapping[str, Mapping[str, str | None]] = {
     "postgres": {"DATABASE_OWNER_URL": "DATABASE_URL"},
     "valkey": {"CELERY_BROKER_URL": "REDIS_URL"},
     "s3": {
@@ -80,24 +83,30 @@ def open_installation(
     )
 
 
-def remembered_ports(home: Path) -> dict[str, int] | None:
-    """The ports of the last start, or None when there was none."""
+def remembered(home: Path) -> Installation | None:
+    """The installation as it was last started, whatever the environment says now."""
     try:
-        found: dict[str, int] = json.loads((home / "run" / "ports.json").read_text())
+        found = json.loads((home / "run" / MEMORY).read_text())
     except FileNotFoundError:
         return None
-    return {**ports.DEFAULTS, **found}
+    known_ports = {**ports.DEFAULTS, **found["ports"]}
+    return open_installation(home, chosen_ports=known_ports, environ=found["environ"])
 
 
-def remember_ports(installation: Installation) -> None:
+def remember(installation: Installation) -> None:
+    """Keep what a later `status` or `down` must know (0600: addresses may carry passwords)."""
     installation.run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (installation.run / "ports.json").write_text(json.dumps(dict(installation.ports), indent=2))
+    parts = installation.external
+    names = {EXTERNAL[part] for part in parts} | {n for part in parts for n in COMPANIONS[part]}
+    environ = {name: installation.values[name] for name in (*names, "SWITCHYARD_ENV")}
+    text = json.dumps({"ports": dict(installation.ports), "environ": environ})
+    write_private(installation.run / MEMORY, text)
 
 
 def _elsewhere(part: str, environ: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
     setting = EXTERNAL[part]
     found = {setting: environ[setting]}
-    for name, fallback in _COMPANIONS[part].items():
+    for name, fallback in COMPANIONS[part].items():
         if name in environ:
             found[name] = environ[name]
         elif fallback is None:

@@ -13,12 +13,7 @@ from embedded import endpoints, places, ports, schedule
 from embedded.console import Report
 from embedded.database import Database
 from embedded.errors import EmbeddedError, NotReady, StartFailed
-from embedded.installation import (
-    Installation,
-    open_installation,
-    remember_ports,
-    remembered_ports,
-)
+from embedded.installation import Installation, open_installation, remember, remembered
 from embedded.platform import MIGRATIONS, ROLES, TASKS, processes, selected
 from embedded.processes import Process, tail
 from embedded.schedule import Job
@@ -125,8 +120,8 @@ def _only_one(home: Path) -> Iterator[None]:
 
 def _platform(home: Path, *, free_ports: bool = False) -> Platform:
     """The platform as it runs, or as it would be started."""
-    installation = open_installation(home, chosen_ports=remembered_ports(home) or ports.DEFAULTS)
-    if not Supervisord(installation).responds():
+    installation = remembered(home)
+    if installation is None or not Supervisord(installation).responds():
         chosen = ports.free() if free_ports else ports.from_environment()
         installation = open_installation(home, chosen_ports=chosen)
     return Platform(installation, Supervisord(installation), processes(installation))
@@ -143,7 +138,7 @@ def _require_free_ports(platform: Platform, names: frozenset[str]) -> None:
 
 
 def _launch(platform: Platform) -> None:
-    remember_ports(platform.installation)
+    remember(platform.installation)
     platform.supervisord.launch(platform.processes.values())
 
 

@@ -109,7 +109,8 @@ def selected(known: Mapping[str, Process], only: frozenset[str]) -> frozenset[st
         name = pending.pop()
         found.add(name)
         pending |= (needs[name] & needs.keys()) - found
-    return frozenset(found)
+    # A database without its roles is of no use to anyone.
+    return frozenset(found | ({ROLES} if "postgres" in found else set()))
 
 
 def alive() -> None:

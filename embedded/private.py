@@ -18,7 +18,8 @@ PREFIX = "switchyard-private-"
 PID_FILE = "pid"
 
 
-def _new_home() -> Path:
+def new_home() -> Path:
+    """A directory that `sweep` deletes once this process is gone."""
     home = Path(tempfile.mkdtemp(prefix=PREFIX))
     (home / PID_FILE).write_text(str(os.getpid()))
     return home
@@ -31,7 +32,7 @@ class PrivateServices(Parts):
     All of it ends with this process, and `stop` leaves nothing behind.
     """
 
-    home: Path = field(default_factory=_new_home)
+    home: Path = field(default_factory=new_home)
     ports: Mapping[str, int] = field(default_factory=ports.free)
     secrets: Mapping[str, str] = field(default_factory=credentials.fresh)
     durable: bool = False

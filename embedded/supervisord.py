@@ -15,6 +15,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from embedded import places
 from embedded.errors import EmbeddedError, StartFailed
+from embedded.files import write_private
 from embedded.installation import Installation
 from embedded.processes import Process, tail
 
@@ -56,8 +57,8 @@ class Supervisord:
         self._installation.logs.mkdir(mode=0o700, exist_ok=True)
         known = list(processes)
         for process in known:
-            _write_private(self._order(process.name), json.dumps(_order(process)))
-        _write_private(self.configuration, "\n".join(self._sections(known)))
+            write_private(self._order(process.name), json.dumps(_order(process)))
+        write_private(self.configuration, "\n".join(self._sections(known)))
         command = (sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration))
         result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
         if result.returncode:
@@ -179,10 +180,3 @@ def _socket_path(home: Path) -> Path:
     if len(str(direct)) <= SOCKET_PATH_MAX:
         return direct
     return places.short(home) / "supervisor.sock"
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)

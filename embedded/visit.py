@@ -7,59 +7,61 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from embedded import endpoints, lifecycle, places
 from embedded.errors import EmbeddedError
-from embedded.private import PID_FILE, PREFIX, sweep
+from embedded.private import new_home, sweep
 
 KEPT_LOGS = places.CHECKOUT / "test-results" / "logs"
 
 
-def at_home(home: Path, command: Sequence[str], *, free_ports: bool) -> int:
-    """Start the platform, run the command, stop the platform; returns the command's status.
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """The platform started for one command, and stopped when the command ends."""
 
-    A platform that was up before stays up.
-    """
-    was_up = bool(lifecycle.status(home))
-    with _stoppable():
+    command: Sequence[str]
+    free_ports: bool
+    only: frozenset[str] = frozenset()
+
+    def at(self, home: Path) -> int:
+        """Returns the command's status. A platform that was up before stays up."""
+        was_up = bool(lifecycle.status(home))
+        with _stoppable():
+            try:
+                lifecycle.up(home, free_ports=self.free_ports, only=self.only)
+                return self._run(home)
+            finally:
+                if not was_up:
+                    lifecycle.down(home)
+
+    def temporary(self) -> int:
+        """In a home of its own, which is deleted; logs are kept when the command fails."""
+        sweep()
+        home = new_home()
+        status = 1
         try:
-            lifecycle.up(home, free_ports=free_ports)
-            return _run(home, command)
+            status = self.at(home)
         finally:
-            if not was_up:
-                lifecycle.down(home)
+            if status:
+                _keep_logs(home)
+            lifecycle.reset(home)
+        return status
 
-
-def temporary(command: Sequence[str], *, free_ports: bool) -> int:
-    """The same in a home of its own, which is deleted; logs are kept when the command fails."""
-    sweep()
-    home = Path(tempfile.mkdtemp(prefix=PREFIX))
-    (home / PID_FILE).write_text(str(os.getpid()))
-    status = 1
-    try:
-        status = at_home(home, command, free_ports=free_ports)
-    finally:
-        if status:
-            _keep_logs(home)
-        lifecycle.reset(home)
-    return status
-
-
-def _run(home: Path, command: Sequence[str]) -> int:
-    file = str(home / endpoints.FILE)
-    words = [word.replace("{endpoints}", file) for word in command]
-    if not words:
-        raise EmbeddedError("no command was given: python -m embedded run -- COMMAND")
-    child = subprocess.Popen(words, env={**os.environ, "SWITCHYARD_HOME": str(home)})
-    try:
-        return child.wait()
-    except KeyboardInterrupt:
-        # The terminal sent it to the command as well, which may have something to say first.
-        return child.wait()
+    def _run(self, home: Path) -> int:
+        file = str(home / endpoints.FILE)
+        words = [word.replace("{endpoints}", file) for word in self.command]
+        if not words:
+            raise EmbeddedError("no command was given: python -m embedded run -- COMMAND")
+        child = subprocess.Popen(words, env={**os.environ, "SWITCHYARD_HOME": str(home)})
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # The terminal sent it to the command as well, which may have something to say first.
+            return child.wait()
 
 
 def _keep_logs(home: Path) -> None:

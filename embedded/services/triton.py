@@ -5,21 +5,17 @@ key on its command line only, so it is visible to the accounts of this machine.
 """
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import places
+from embedded import libpython
 from embedded.errors import PartMissing
+from embedded.libpython import PYTHON
 from embedded.probes import http_probe
 from embedded.processes import Process
 
 CONTROL_HEADER = "triton-switchyard-control"
 RESTRICTED = "model-repository,shared-memory,trace,logging"
-PYTHON = "3.11"
-LIBPYTHON = f"libpython{PYTHON}.so.1.0"
-LIBRARIES = (Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib64"), Path("/usr/lib"))
-BOOTSTRAPPED = places.CHECKOUT / ".bootstrap" / "python"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,20 +95,10 @@ class Triton:
         return server
 
     def _libdir(self) -> Path:
-        """Where libpython is: the Python backend's stub links it, and it may not be installed."""
-        question = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
-        command = (str(self.environment / "bin" / "python"), "-c", question)
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        for place in (Path(answer.stdout.strip()), *LIBRARIES, *_bootstrapped()):
-            if (place / LIBPYTHON).exists():
-                return place
-        raise PartMissing(
-            f"Triton's Python backend needs {LIBPYTHON}: install it (Debian: libpython{PYTHON}), "
-            f"or run `{places.CHECKOUT}/.bootstrap/bin/uv python install "
-            f"--install-dir {BOOTSTRAPPED} {PYTHON}`"
-        )
-
-
-def _bootstrapped() -> list[Path]:
-    """A Python of uv's own, for machines without libpython."""
-    return sorted(BOOTSTRAPPED.glob(f"cpython-{PYTHON}*/lib"))
+        place = libpython.directory(self.environment / "bin" / "python")
+        if place is None:
+            raise PartMissing(
+                f"Triton's Python backend needs {libpython.NAME}, which this machine lacks and "
+                f"`make install` could not fetch: install it (Debian: libpython{PYTHON})"
+            )
+        return place

@@ -1,0 +1,71 @@
+"""A small platform started through the command line, as a person would."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from embedded import lifecycle
+from embedded.installation import COMPANIONS, EXTERNAL
+
+SMALL = "postgres,valkey"
+
+
+@dataclass
+class CommandLine:
+    """`python -m embedded` on one home, with none of the test run's addresses in sight."""
+
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        command, *rest = arguments
+        return subprocess.run(
+            (sys.executable, "-m", "embedded", command, "--home", str(self.home), *rest),
+            env={**_without_addresses(), **self.env},
+            capture_output=True,
+            text=True,
+            timeout=150,
+            check=False,
+        )
+
+    def pids(self) -> dict[str, int]:
+        """The process id of everything that runs, by name."""
+        lines = (line.split() for line in self("status").stdout.splitlines())
+        return {words[0]: int(words[3].strip(",")) for words in lines if words[2:3] == ["pid"]}
+
+    def endpoints(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.home / "endpoints.json").read_text())
+        return found
+
+
+def _without_addresses() -> dict[str, str]:
+    names = set(EXTERNAL.values()) | {
+        name for companions in COMPANIONS.values() for name in companions
+    }
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**kept, "SWITCHYARD_ENV": "demo"}
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[CommandLine]:
+    """A command line on an empty home, which is deleted afterwards."""
+    home = tmp_path / "home"
+    yield CommandLine(home)
+    lifecycle.reset(home)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """Postgres and Valkey up, on free ports."""
+    home = tmp_path_factory.mktemp("small") / "home"
+    command_line = CommandLine(home)
+    started = command_line("up", "--free-ports", "--only", SMALL)
+    assert started.returncode == 0, started.stderr
+    yield command_line
+    lifecycle.reset(home)
