@@ -1,38 +1,31 @@
 """Facts are counted once, whatever happens on the way: real Postgres, real Valkey."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 import redis
 from django.db import connection
 from django.db.models import Sum
 
+from apps.monitoring.errors import BatchAlreadyReplayed
 from apps.monitoring.ingest import batches
-from apps.monitoring.ingest.streams import GROUP, Streams, consumer_name
+from apps.monitoring.ingest.streams import GROUP
 from apps.monitoring.ingest.worker import Worker
-from apps.monitoring.models import DeadBatch, ExposureRow, IngestedBatch, TrafficWindow, UnitFailure
+from apps.monitoring.models import (
+    DeadBatch,
+    ExposureRow,
+    IngestedBatch,
+    RejectedWindow,
+    TrafficWindow,
+    UnitFailure,
+)
 from contracts.records import ACKED_KEY, STREAM_PREFIX, Rejected, encode_batch
 from tests.monitoring import factories
+from tests.monitoring.conftest import MakeWorker
 from tests.monitoring.factories import BOOT, GATEWAY, batch, counter, send, send_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 STREAM = STREAM_PREFIX + GATEWAY
-MakeWorker = Callable[[], Worker]
-
-
-@pytest.fixture
-def make_worker(redis_client: "redis.Redis") -> MakeWorker:
-    def make() -> Worker:
-        streams = Streams(redis_client, consumer=consumer_name(), stale_ms=0)
-        return Worker(streams, stop=threading.Event())
-
-    return make
-
-
-@pytest.fixture
-def worker(make_worker: MakeWorker) -> Worker:
-    return make_worker()
 
 
 def drain(worker: Worker) -> None:
@@ -199,8 +192,6 @@ def test_rejected__twice_in_a_second__added(redis_client: "redis.Redis", worker:
     )
     send(redis_client, batch(1, rejected=(refused,)), batch(2, rejected=(refused,)))
     drain(worker)
-    from apps.monitoring.models import RejectedWindow
-
     assert RejectedWindow.objects.get().count == 4
 
 
@@ -212,6 +203,6 @@ def test_dead_batch__replayed__counts_once(redis_client: "redis.Redis", worker: 
     assert requests() == 0
     now = dead.failed_at
     batches.replay_dead_batch(actor=batches.INGEST, dead=dead, now=now)
-    with pytest.raises(batches.BatchAlreadyReplayed):
+    with pytest.raises(BatchAlreadyReplayed):
         batches.replay_dead_batch(actor=batches.INGEST, dead=dead, now=now)
     assert requests() == 5

@@ -39,7 +39,7 @@ class Staged:
             copy.set_types(list(self.columns.values()))
             for row in rows:
                 copy.write_row(row)
-        return cursor.execute(sql.SQL(self.take))  # type: ignore[arg-type]  # a constant of this app
+        return cursor.execute(sql.SQL(self.take))
 
     @property
     def _table(self) -> sql.Identifier:

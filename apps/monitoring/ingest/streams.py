@@ -145,7 +145,7 @@ class Streams:
     def forget_dead_consumers(self) -> None:
         """Remove consumers that have had nothing for an hour and owe nothing."""
         for name in self._names:
-            for consumer in cast("list[dict[str, Any]]", self._client.xinfo_consumers(name, GROUP)):
+            for consumer in self._client.xinfo_consumers(name, GROUP):
                 if consumer["pending"] == 0 and consumer["idle"] > FORGET_CONSUMER_MS:
                     self._client.xgroup_delconsumer(name, GROUP, consumer["name"])
 

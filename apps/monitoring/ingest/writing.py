@@ -10,10 +10,18 @@ from psycopg.types.json import Jsonb
 from apps.monitoring.ingest.facts import Facts, Window, WindowKey, value_text
 from apps.monitoring.ingest.staging import DbCursor, Row, Staged
 
-_SUMS = (
-    "requests failed cache_hits fallbacks pinned latency_sum_ms prediction_sum positives"
-    " batches batch_rows"
-).split()
+_SUMS = [
+    "requests",
+    "failed",
+    "cache_hits",
+    "fallbacks",
+    "pinned",
+    "latency_sum_ms",
+    "prediction_sum",
+    "positives",
+    "batches",
+    "batch_rows",
+]
 _COUNTS = ("errors", "latency", "predictions")
 
 
