@@ -102,6 +102,7 @@ __all__ = [
     "AlreadyExists",
     "ApprovalRefused",
     "ArtifactStoreUnavailable",
+    "Conflict",
     "ContentChanged",
     "DomainError",
     "Invalid",

@@ -4,11 +4,11 @@ Walks protobuf's wire format and seeks over the weights, so that a file of many 
 kilobytes. Nothing in the file is executed. Field numbers are those of onnx.proto.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
 from onnx import TensorProto, TensorShapeProto, ValueInfoProto
 
 GRAPH = 7
@@ -17,14 +17,16 @@ TENSOR_NAME, EXTERNAL_DATA = 8, 13
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_DESCRIPTION = 64 * 1024
 MAX_PORTS = 2_000
-DATATYPES = {
+DATATYPES: Mapping[int, str] = {
     TensorProto.FLOAT: "FP32",
     TensorProto.DOUBLE: "FP64",
     TensorProto.INT64: "INT64",
     TensorProto.BOOL: "BOOL",
     TensorProto.STRING: "BYTES",
 }
-ELEMENT_NAMES = {number: name for name, number in TensorProto.DataType.items()}
+ELEMENT_NAMES: Mapping[int, str] = {
+    int(number): str(name) for name, number in TensorProto.DataType.items()
+}
 
 
 class NotOnnx(ValueError):

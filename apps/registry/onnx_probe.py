@@ -71,7 +71,8 @@ def latencies(session: Any, output: str, row: dict[str, Any], runs: int) -> list
     """Milliseconds of each of up to `runs` predictions of one row, after a warm-up."""
     for _ in range(WARM_UP_RUNS):
         session.run([output], row)
-    stop, found = time.perf_counter() + LATENCY_BUDGET_S, []
+    found: list[float] = []
+    stop = time.perf_counter() + LATENCY_BUDGET_S
     while len(found) < runs and time.perf_counter() < stop:
         start = time.perf_counter()
         session.run([output], row)

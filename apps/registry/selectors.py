@@ -2,25 +2,61 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from apps.registry.errors import ModelNotFound, VersionNotFound
-from apps.registry.models import ModelVersion, RegisteredModel, StageTransition
+from apps.registry.comparison import Difference, compare
+from apps.registry.errors import ModelNotFound, NotFound, VersionNotFound
+from apps.registry.evidence import incumbent, side
+from apps.registry.models import (
+    ModelVersion,
+    PromotionRequest,
+    RegisteredModel,
+    StageTransition,
+    Validation,
+)
 from apps.registry.promotion import Allowance, Stage, allowance
 
-__all__ = ["Allowance", "get_model", "get_version", "production_at", "traffic_allowance"]
+__all__ = [
+    "Allowance",
+    "get_model",
+    "get_promotion",
+    "get_validation",
+    "get_version",
+    "production_at",
+    "traffic_allowance",
+    "version_key",
+    "version_page",
+]
 
 MAX_NUMBER = 2**31 - 1
+PAGE_ROWS = 25
 
 
 @dataclass(frozen=True)
 class InProduction:
-    """A version that was in production at some moment: since when, and on which request."""
+    """A version that was in production at some moment: since when, and by which transition.
+
+    `transition.request` is the promotion request with its evidence (None when reinstated).
+    """
 
     version: ModelVersion
     since: datetime
     transition: StageTransition
+
+
+@dataclass(frozen=True)
+class VersionPage:
+    """What a version's page shows; lists are newest first and cut at PAGE_ROWS."""
+
+    version: ModelVersion
+    validation: Validation | None
+    transitions: list[StageTransition]
+    requests: list[PromotionRequest]
+    incumbent: ModelVersion | None
+    differences: list[Difference]
+    traffic: Allowance
 
 
 def get_model(name: str) -> RegisteredModel:
@@ -36,18 +72,35 @@ def get_version(model_name: str, ref: str) -> ModelVersion:
 
     Raises ModelNotFound or VersionNotFound.
     """
-    ref = str(ref)
-    by = {"number": int(ref)} if ref.isdecimal() else {"semantic_version": ref or "-"}
-    found = (
-        ModelVersion.objects.select_related("model__team", "model__owner")
-        .filter(model__name=model_name, **by)
-        .first()
-        if not ref.isdecimal() or int(ref) <= MAX_NUMBER
-        else None
-    )
+    versions = ModelVersion.objects.select_related("model__team", "model__owner")
+    found = _referred(versions.filter(model__name=model_name), str(ref)).first()
     if found is None:
         get_model(model_name)
         raise VersionNotFound(f"model {model_name!r} has no version {ref!r}", field="version")
+    return found
+
+
+def _referred(versions: QuerySet[ModelVersion], ref: str) -> QuerySet[ModelVersion]:
+    if not (ref.isascii() and ref.isdecimal()):
+        return versions.filter(semantic_version=ref) if "." in ref else versions.none()
+    return versions.filter(number=int(ref)) if int(ref[:20]) <= MAX_NUMBER else versions.none()
+
+
+def get_validation(validation_id: UUID) -> Validation:
+    """A validation with its version. Raises NotFound."""
+    rows = Validation.objects.select_related("version__model__team")
+    found = rows.filter(pk=validation_id).first()
+    if found is None:
+        raise NotFound(f"there is no validation {validation_id}")
+    return found
+
+
+def get_promotion(promotion_id: UUID) -> PromotionRequest:
+    """A promotion request with its version. Raises NotFound."""
+    rows = PromotionRequest.objects.select_related("version__model__team")
+    found = rows.filter(pk=promotion_id).first()
+    if found is None:
+        raise NotFound(f"there is no promotion request {promotion_id}")
     return found
 
 
@@ -79,3 +132,17 @@ def production_at(model: RegisteredModel, at: datetime) -> list[InProduction]:
         .order_by("-occurred_at", "-id")
     )
     return [InProduction(row.version, row.occurred_at, row) for row in rows]
+
+
+def version_page(version: ModelVersion) -> VersionPage:
+    """A version with its newest validation, its history, and what differs from the incumbent."""
+    before = incumbent(version)
+    return VersionPage(
+        version=version,
+        validation=version.validations.order_by("-id").first(),
+        transitions=list(version.transitions.select_related("request")[:PAGE_ROWS]),
+        requests=list(version.requests.order_by("-id")[:PAGE_ROWS]),
+        incumbent=before,
+        differences=compare(side(before), side(version)) if before else [],
+        traffic=traffic_allowance(version),
+    )

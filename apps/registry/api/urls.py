@@ -1,5 +1,29 @@
 """REST routes of this app, under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from apps.registry.api import views
+
+VERSION = "models/<str:model>/versions/<str:version>"
+REQUEST = "promotion-requests/<uuid:promotion_id>"
+
+urlpatterns: list[URLPattern] = [
+    path("models", views.Models.as_view(), name="api-models"),
+    path("models/<str:model>", views.Model.as_view(), name="api-model"),
+    path("models/<str:model>/production", views.Production.as_view(), name="api-production"),
+    path("models/<str:model>/versions", views.Versions.as_view(), name="api-versions"),
+    path(VERSION, views.Version.as_view(), name="api-version"),
+    path(f"{VERSION}/validate", views.Validate.as_view(), name="api-validate"),
+    path(f"{VERSION}/validations", views.Validations.as_view(), name="api-validations"),
+    path(f"{VERSION}/transitions", views.Transitions.as_view(), name="api-transitions"),
+    path(f"{VERSION}/deprecate", views.Deprecate.as_view(), name="api-deprecate"),
+    path(f"{VERSION}/archive", views.Archive.as_view(), name="api-archive"),
+    path(f"{VERSION}/reinstate", views.Reinstate.as_view(), name="api-reinstate"),
+    path(f"{VERSION}/promotion-requests", views.AskPromotion.as_view(), name="api-ask-promotion"),
+    path("validations/<uuid:validation_id>", views.OneValidation.as_view(), name="api-validation"),
+    path("promotion-requests", views.Promotions.as_view(), name="api-promotions"),
+    path(REQUEST, views.Promotion.as_view(), name="api-promotion"),
+    path(f"{REQUEST}/approve", views.Approve.as_view(), name="api-approve"),
+    path(f"{REQUEST}/reject", views.Reject.as_view(), name="api-reject"),
+    path(f"{REQUEST}/withdraw", views.Withdraw.as_view(), name="api-withdraw"),
+]

@@ -142,7 +142,7 @@ def approve(*, actor: Principal, request: PromotionRequest, reason: str = "") ->
     return request
 
 
-def reject(*, actor: Principal, request: PromotionRequest, reason: str) -> PromotionRequest:
+def reject(*, actor: Principal, request: PromotionRequest, reason: str = "") -> PromotionRequest:
     """Decline a request, with a reason. Refusals as in `approve`."""
     if not reason.strip():
         raise Invalid("say why", field="reason")

@@ -1,0 +1,246 @@
+"""Shapes of the registry's REST resources."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.registry.models import (
+    ModelVersion,
+    PromotionRequest,
+    RegisteredModel,
+    StageTransition,
+    Tier,
+    Validation,
+    choices,
+)
+from apps.registry.promotion import PROMOTION_TARGETS, Allowance
+from apps.registry.selectors import traffic_allowance
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Input in which a field that nobody knows is a fault, not a typo that passes."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the fields. Raises ValidationError, naming every one that is unknown."""
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        if unknown:
+            raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class ModelSerializer(serializers.ModelSerializer[RegisteredModel]):
+    """A registered model."""
+
+    team = serializers.CharField(source="team.key", read_only=True)
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    tags = serializers.DictField(child=serializers.CharField())
+
+    class Meta:
+        model = RegisteredModel
+        fields = (
+            "name",
+            "team",
+            "owner",
+            "tier",
+            "description",
+            "tags",
+            "created_at",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+
+class NewModelSerializer(StrictSerializer):
+    """Registers a model. `owner` is a username, by default whoever asks."""
+
+    name = serializers.CharField(max_length=63)
+    team = serializers.CharField(max_length=60)
+    tier = serializers.ChoiceField(choices=choices(Tier), default=Tier.STANDARD.value)
+    description = serializers.CharField(default="", allow_blank=True, max_length=20_000)
+    tags = serializers.DictField(child=serializers.CharField(allow_blank=True), default=dict)
+    owner = serializers.CharField(default="", allow_blank=True, max_length=150)
+
+
+class ModelChangeSerializer(StrictSerializer):
+    """What is given is changed, the rest stays."""
+
+    tier = serializers.ChoiceField(choices=choices(Tier), required=False)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=20_000)
+    tags = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False)
+    owner = serializers.CharField(required=False, max_length=150)
+
+
+class VersionSummarySerializer(serializers.ModelSerializer[ModelVersion]):
+    """A version in a list."""
+
+    model = serializers.CharField(source="model.name", read_only=True)
+    version = serializers.CharField(source="version_key", read_only=True)
+    metrics = serializers.DictField(child=serializers.FloatField(allow_null=True))
+
+    class Meta:
+        model = ModelVersion
+        fields: tuple[str, ...] = (
+            "model",
+            "version",
+            "number",
+            "semantic_version",
+            "framework",
+            "stage",
+            "metrics",
+            "size_bytes",
+            "artifact_digest",
+            "source",
+            "run_id",
+            "trained_at",
+            "approved_by",
+            "approved_at",
+            "created_by",
+            "created_at",
+        )
+        read_only_fields = fields
+
+
+class VersionSerializer(VersionSummarySerializer):
+    """A version with everything that is known about it."""
+
+    content_digest = serializers.CharField(read_only=True)
+    traffic = serializers.SerializerMethodField()
+
+    class Meta(VersionSummarySerializer.Meta):
+        fields: tuple[str, ...] = (
+            *VersionSummarySerializer.Meta.fields,
+            "artifact_uri",
+            "signature",
+            "input_schema",
+            "output_schema",
+            "example",
+            "label_map",
+            "decision_threshold",
+            "parameters",
+            "tags",
+            "data_lineage",
+            "code_lineage",
+            "content_digest",
+            "approved_digest",
+            "traffic",
+        )
+        read_only_fields = fields
+
+    def get_traffic(self, version: ModelVersion) -> Allowance:
+        """Which traffic it may get: none, shadow or all."""
+        return traffic_allowance(version)
+
+
+class NewVersionSerializer(StrictSerializer):
+    """Imports from MLflow: either `run_id`, or `mlflow_name` with `mlflow_version`.
+
+    A label map or threshold that is left out is taken from the run's tags.
+    """
+
+    run_id = serializers.CharField(required=False, max_length=64)
+    artifact_path = serializers.CharField(default="model", max_length=200)
+    mlflow_name = serializers.CharField(required=False, max_length=256)
+    mlflow_version = serializers.CharField(required=False, max_length=20)
+    semantic_version = serializers.CharField(default="", allow_blank=True, max_length=60)
+    label_map = serializers.DictField(child=serializers.CharField(), required=False)
+    decision_threshold = serializers.FloatField(required=False)
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """One finding of a validation."""
+
+    name = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=["pass", "fail", "error"])
+    detail = serializers.CharField()
+    figures = serializers.DictField()
+
+
+class ValidationSerializer(serializers.ModelSerializer[Validation]):
+    """One examination of a version."""
+
+    version = serializers.CharField(source="version.version_key", read_only=True)
+    checks = CheckSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Validation
+        fields = (
+            "id",
+            "version",
+            "state",
+            "digest",
+            "checks",
+            "requested_by",
+            "attempts",
+            "created_at",
+            "started_at",
+            "finished_at",
+        )
+        read_only_fields = fields
+
+
+class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
+    """A promotion request with its frozen evidence."""
+
+    version = serializers.CharField(source="version.version_key", read_only=True)
+
+    class Meta:
+        model = PromotionRequest
+        fields = (
+            "id",
+            "version",
+            "target_stage",
+            "state",
+            "digest",
+            "evidence",
+            "evidence_digest",
+            "reason",
+            "requested_by_key",
+            "requester",
+            "created_at",
+            "expires_at",
+            "decided_by_key",
+            "decision_reason",
+            "decided_at",
+        )
+        read_only_fields = fields
+
+
+class NewPromotionSerializer(StrictSerializer):
+    """Asks for the next stage."""
+
+    stage = serializers.ChoiceField(choices=sorted(PROMOTION_TARGETS))
+    reason = serializers.CharField(default="", allow_blank=True, max_length=10_000)
+
+
+class ReasonSerializer(StrictSerializer):
+    """Why."""
+
+    reason = serializers.CharField(default="", allow_blank=True, max_length=10_000)
+
+
+class AtSerializer(StrictSerializer):
+    """A moment, by default now."""
+
+    at = serializers.DateTimeField(required=False)
+
+
+class TransitionSerializer(serializers.ModelSerializer[StageTransition]):
+    """One change of stage."""
+
+    version = serializers.CharField(source="version.version_key", read_only=True)
+    promotion_request = serializers.UUIDField(source="request_id", read_only=True)
+
+    class Meta:
+        model = StageTransition
+        fields = (
+            "version",
+            "from_stage",
+            "to_stage",
+            "digest",
+            "promotion_request",
+            "actor_key",
+            "responsible_key",
+            "reason",
+            "occurred_at",
+        )
+        read_only_fields = fields
