@@ -88,7 +88,7 @@ def model_bytes(bias: float = 0.0) -> bytes:
         helper.make_node("Sub", ["one", "late"], ["on_time"]),
         helper.make_node("Concat", ["on_time", "late"], ["probabilities"], axis=1),
     ]
-    constants = {
+    constants: dict[str, Any] = {
         "weights": weights,
         "table": table,
         "axis": np.array([1], dtype=np.int64),

@@ -13,6 +13,8 @@ from dataplane import spool
 from dataplane.gateway.batching import Call
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Variant
+from dataplane.gateway.units import UnitHasher
+from serving.validation import Value
 
 _pack_row = spool.ROW.pack
 _OK = spool.STATUS_CODES["ok"]
@@ -36,8 +38,9 @@ class PredictionIds:
 class Facts:
     """Turns what happened into frames of the spool, one write per micro-batch."""
 
-    def __init__(self, writer: spool.SpoolWriter) -> None:
+    def __init__(self, writer: spool.SpoolWriter, units: UnitHasher) -> None:
         self._writer = writer
+        self._units = units
 
     def answered(self, call: Call, at: float, failures: Sequence[Failure]) -> None:
         """A micro-batch is settled: its rows, the sampled ones in full, first failures."""
@@ -46,7 +49,7 @@ class Facts:
             made = [spool.failure_frame(failure) for failure in failures]
             calls, sent = call.calls, call.rows_sent
             for variant, rows in groupby(call.rows, _variant_of):
-                made += _row_frames(writer, variant, list(rows), at, calls, sent)
+                made += self._row_frames(writer, variant, list(rows), at, calls, sent)
                 calls = sent = 0
             return made
 
@@ -62,20 +65,54 @@ class Facts:
         frame = spool.outcomes_frame(outcomes)
         return self._writer.append(lambda _: (frame,), rows=len(outcomes))
 
+    def _row_frames(
+        self,
+        writer: spool.SpoolWriter,
+        variant: Variant,
+        rows: list[Row],
+        at: float,
+        calls: int,
+        sent: int,
+    ) -> list[bytes]:
+        number = writer.context(variant.serial, variant.context)
+        packed = [_packed(row) for row in rows]
+        made = [spool.rows_frame(number, at, packed, calls=calls, rows_sent=sent)]
+        if variant.sample_below:
+            sampled = [row for row in rows if _sampled(row)]
+            made += [spool.sample_frame(self._sample(row, number, at)) for row in sampled]
+        return made
+
+    def _sample(self, row: Row, context: int, at: float) -> spool.Sample:
+        answer = row.answer
+        return spool.Sample(
+            context=context,
+            at=at,
+            prediction_id=row.prediction_id,
+            generation=row.generation,
+            client=row.client,
+            unit=row.unit,
+            bucket=row.bucket,
+            features=self._recorded(row),
+            prediction=answer.score if answer else None,
+            label=answer.label if answer else "",
+            confidence=answer.confidence if answer else None,
+            latency_ms=row.latency_ms,
+            status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
+            flags=row.flags,
+        )
+
+    def _recorded(self, row: Row) -> dict[str, Value]:
+        """The features without what the schema keeps private: dropped, or hashed with our key."""
+        features = row.variant.schema.as_dict(row.values)
+        for name, treatment in row.variant.private.items():
+            value = features.pop(name)
+            if treatment == "hash" and value is not None:
+                features[name] = self._units.passing(str(value)).hex()
+        return features
+
 
 def _variant_of(row: Row) -> Variant:
     return row.variant
-
-
-def _row_frames(
-    writer: spool.SpoolWriter, variant: Variant, rows: list[Row], at: float, calls: int, sent: int
-) -> list[bytes]:
-    number = writer.context(variant.serial, variant.context)
-    packed = [_packed(row) for row in rows]
-    made = [spool.rows_frame(number, at, packed, calls=calls, rows_sent=sent)]
-    if variant.sample_below:
-        made += [spool.sample_frame(_sample(row, number, at)) for row in rows if _sampled(row)]
-    return made
 
 
 def _packed(row: Row) -> bytes:
@@ -88,23 +125,3 @@ def _packed(row: Row) -> bytes:
 
 def _sampled(row: Row) -> bool:
     return xxhash.xxh3_64_intdigest(row.prediction_id.encode()) < row.variant.sample_below
-
-
-def _sample(row: Row, context: int, at: float) -> spool.Sample:
-    answer = row.answer
-    return spool.Sample(
-        context=context,
-        at=at,
-        prediction_id=row.prediction_id,
-        generation=row.generation,
-        client=row.client,
-        unit=row.unit,
-        bucket=row.bucket,
-        features=row.variant.schema.as_dict(row.values),
-        prediction=answer.score if answer else None,
-        label=answer.label if answer else "",
-        confidence=answer.confidence if answer else None,
-        latency_ms=row.latency_ms,
-        status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
-        flags=row.flags,
-    )

@@ -63,7 +63,7 @@ class Gateway:
             segment_bytes=settings.gateway_segment_bytes,
             fsync=settings.gateway_fsync,
         )
-        self._facts = Facts(self._writer)
+        self._facts = Facts(self._writer, self._units)
         self._path = PredictPath(
             snapshot=self,
             guards=self._guards,

@@ -33,6 +33,7 @@ class Variant:
         self.sample_below = int(endpoint.sample_rate * SAMPLE_SPACE)
         self.deadline_s = endpoint.limits.deadline_ms / 1_000
         self.label = spec.semantic_version or str(spec.number)
+        self.private = {each.name: each.pii for each in spec.schema.features if each.pii}
         self.names = frozenset({str(spec.number), spec.semantic_version} - {""})
 
     @cached_property
