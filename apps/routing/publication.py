@@ -16,6 +16,8 @@ import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Subquery
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.accounts import selectors as accounts
 from apps.routing.models import ClientsPosition, Endpoint, Position, Spec
@@ -58,12 +60,12 @@ for n = 7, #ARGV do
     if redis.call('EXISTS', prefix .. ARGV[n]) == 0 then missing[#missing + 1] = ARGV[n] end
 end
 if #missing > 1 then return missing end
+for n = 7, #ARGV do redis.call('PERSIST', prefix .. ARGV[n]) end
 if stored == index then return {'same'} end
 local retired = {}
 for _, digest in ipairs(redis.call('SMEMBERS', live_key)) do retired[digest] = true end
 redis.call('DEL', live_key)
 for n = 7, #ARGV do
-    redis.call('PERSIST', prefix .. ARGV[n])
     redis.call('SADD', live_key, ARGV[n])
     retired[ARGV[n]] = nil
 end
@@ -99,7 +101,10 @@ class Publication:
 def client() -> "redis.Redis":
     """This process's connections to Redis, with short time-outs: it may be away."""
     return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
+        settings.REDIS_URL,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 1),  # for a connection that died in the pool
     )
 
 
@@ -134,7 +139,7 @@ def publish_latest() -> Publication:
     if index is None:
         return Publication("same")
     try:
-        outcome = _swap(index)
+        outcome = swap(index)
     except redis.RedisError as error:
         log.warning("routing.publish_failed", generation=index.generation, error=str(error))
         return Publication("unreachable", index.epoch, index.generation)
@@ -179,9 +184,10 @@ def present_clients() -> ClientsDocument:
     return msgspec.structs.replace(document, revision=(epoch << EPOCH_BITS) + position.revision)
 
 
-def _swap(index: RoutingIndex) -> str:
+def swap(index: RoutingIndex) -> str:
+    """Put this state of the table into Redis unless a newer one is there. Raises RedisError."""
     digests = sorted(set(index.endpoints.values()))
-    arguments = [
+    arguments: list[bytes | str | int] = [
         sign_document(index, purpose=INDEX_PURPOSE),
         index.epoch,
         index.generation,

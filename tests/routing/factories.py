@@ -3,6 +3,7 @@
 from typing import Any
 
 from apps.accounts.access import Principal, Role
+from apps.events.models import Event
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.routing import services
 from apps.routing.models import Endpoint, Generation
@@ -74,3 +75,10 @@ def restore(endpoint: Endpoint, phase: int, **options: Any) -> Generation:
         reason="test",
         **options,
     )
+
+
+def told_of(endpoint: Endpoint) -> dict[str, Any]:
+    """What the newest event of the endpoint says that came out."""
+    after = Event.objects.for_object(endpoint.key)[0].after
+    assert isinstance(after, dict)
+    return after
