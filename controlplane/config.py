@@ -39,10 +39,10 @@ class Config(BaseSettings):
     s3_bucket: str = "switchyard"
 
     mlflow_tracking_uri: str
-    triton_grpc_url: str = "127.0.0.1:17031"
-    puller_url: str = "http://127.0.0.1:17033"
+    triton_grpc_url: str = "127.0.0.1:17011"
+    puller_url: str = "http://127.0.0.1:17013"
     puller_token: SecretStr
-    gateway_url: str = "http://127.0.0.1:17040"
+    gateway_url: str = "http://127.0.0.1:17001"
 
     routing_signing_key: SecretStr
     routing_key_id: str = "primary"

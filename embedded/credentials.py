@@ -42,6 +42,7 @@ def generate() -> dict[str, str]:
         "UNIT_HASH_KEY": secrets.token_hex(32),
         "TRITON_CONTROL_KEY": secrets.token_hex(16),
         "PULLER_TOKEN": secrets.token_urlsafe(24),
+        "METRICS_TOKEN": secrets.token_urlsafe(24),
     }
 
 

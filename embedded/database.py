@@ -56,11 +56,10 @@ class Database:
         stamp.write_text(wanted)
 
     def _bootstrap_accounts(self) -> None:
-        file = self._installation.home / ACCOUNTS
-        if file.exists() or self._installation.values["SWITCHYARD_ENV"] != "demo":
-            return
-        accounts = json.loads(self._manage("bootstrap_demo"))
-        write_private(file, json.dumps(accounts, indent=2))
+        if self._installation.values["SWITCHYARD_ENV"] == "demo":
+            accounts = json.loads(self._manage("bootstrap_demo"))
+            file = self._installation.home / ACCOUNTS
+            write_private(file, json.dumps(accounts, indent=2))
 
     def _manage(self, *arguments: str) -> str:
         result = subprocess.run(

@@ -29,6 +29,7 @@ PASSED_ON = (
     "UNIT_HASH_KEY",
     "TRITON_CONTROL_KEY",
     "PULLER_TOKEN",
+    "METRICS_TOKEN",
     "S3_ACCESS_KEY_ID",
     "S3_SECRET_ACCESS_KEY",
 )
@@ -62,6 +63,7 @@ def _addresses(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "GATEWAY_URL": _http(ports["GATEWAY_HTTP"]),
         "GATEWAY_GRPC_URL": f"127.0.0.1:{ports['GATEWAY_GRPC']}",
         "GATEWAY_NAME": "gateway-1",
+        "INGEST_METRICS_PORT": str(ports["INGEST_METRICS"]),
         "GATEWAY_STATE": str(home / "gateway"),
     }
 

@@ -1,10 +1,12 @@
 """The processes of the platform: their commands, what they need, and when they are ready."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping
 from typing import Protocol
 
+import psycopg
 import redis
 
 from embedded import places
@@ -20,6 +22,8 @@ TASKS: Mapping[str, frozenset[str]] = {
     ROLES: frozenset({"postgres"}),
     MIGRATIONS: frozenset({ROLES}),
 }
+# How long Django takes to load, when nothing else tells that a process has come that far.
+IMPORT_SECONDS = 4
 QUEUES = "default,deployments,monitoring"
 CELERY = ("-A", "controlplane.celery:app")
 NAMES = (
@@ -73,13 +77,22 @@ def _ours(build: "Builder") -> list[Process]:
         build.control("web", *_uvicorn(build.port("WEB")), ports=("WEB",), probe=build.web_ready()),
         build.control(
             "worker",
-            *_celery("worker", "-Q", QUEUES, "--concurrency", build.concurrency()),
+            *_celery(
+                "worker", "-Q", QUEUES, "--concurrency", build.concurrency(), "--without-mingle"
+            ),
             probe=build.worker_ready(),
             stop_seconds=20,
         ),
-        build.control("beat", *_celery("beat", "--pidfile="), probe=alive),
-        build.control("relay", *_manage("relay"), probe=alive),
-        build.control("ingest", *_manage("ingest"), probe=alive),
+        build.control(
+            "beat", *_celery("beat", "--pidfile="), probe=alive, settle_seconds=IMPORT_SECONDS
+        ),
+        build.control("relay", *_manage("relay"), probe=build.relay_ready()),
+        build.control(
+            "ingest",
+            *_manage("ingest"),
+            ports=("INGEST_METRICS",),
+            probe=http_probe(port=build.port("INGEST_METRICS"), path="/metrics"),
+        ),
     ]
     data = [
         build.data(
@@ -151,11 +164,12 @@ class Builder:
         probe: Probe,
         ports: tuple[str, ...] = (),
         stop_seconds: float = 10.0,
+        settle_seconds: int = 1,
     ) -> Process:
         """A process of the control plane: needs the migrated schema and Valkey."""
-        return self._process(
-            name, arguments, probe, frozenset({MIGRATIONS, "valkey"}), ports, stop_seconds
-        )
+        needs = frozenset({MIGRATIONS, "valkey"})
+        process = self._process(name, arguments, probe, needs, ports, stop_seconds)
+        return dataclasses.replace(process, settle_seconds=settle_seconds)
 
     def data(
         self,
@@ -184,6 +198,9 @@ class Builder:
 
     def web_ready(self) -> Probe:
         return http_probe(port=self.port("WEB"), path="/sign-in/")
+
+    def relay_ready(self) -> Probe:
+        return relay_probe(url=self._installation.values["DATABASE_URL"])
 
     def worker_ready(self) -> Probe:
         return worker_probe(broker_url=self._installation.values["CELERY_BROKER_URL"])
@@ -233,5 +250,21 @@ def worker_probe(*, broker_url: str) -> Probe:
             client.close()
         if not listening:
             raise NotReady("no worker listens to its control channel")
+
+    return probe
+
+
+def relay_probe(*, url: str) -> Probe:
+    """Ready when a relay is connected to the database, leading or waiting to."""
+
+    def probe() -> None:
+        query = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'switchyard-relay'"
+        try:
+            with psycopg.connect(url, connect_timeout=2) as connection:
+                found = connection.execute(query).fetchone()
+        except psycopg.OperationalError as error:
+            raise NotReady(str(error).strip()) from error
+        if not found:
+            raise NotReady("no relay is connected to the database")
 
     return probe

@@ -26,7 +26,8 @@ class Process:
 
     `env` is the complete environment (nothing is inherited); `ports` maps the name of a port
     setting to the number the process binds; `user` is empty for the current one; `group_stop`
-    signals the whole process group, for commands that fork and do not pass signals on.
+    signals the whole process group, for commands that fork and do not pass signals on; a
+    process that ends within `settle_seconds` counts as not started.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
     ready_seconds: float = 60.0
+    settle_seconds: int = 1
     group_stop: bool = False
 
 

@@ -146,7 +146,7 @@ class Supervisord:
                 "command": " ".join(f'"{word}"' for word in words),
                 "autostart": "false",
                 "autorestart": "true",
-                "startsecs": 1,
+                "startsecs": process.settle_seconds,
                 "startretries": START_RETRIES,
                 "stopsignal": process.stop_signal.name.removeprefix("SIG"),
                 "stopwaitsecs": int(process.stop_seconds),
