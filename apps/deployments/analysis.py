@@ -172,7 +172,7 @@ def judge_errors(evidence: Evidence, conditions: Conditions, *, minimum_requests
         "baseline": baseline.error_rate,
         "limit": conditions.error_rate_pass,
         "requests": candidate.requests,
-        "wealth": evidence.peak_wealth,
+        "wealth": min(evidence.peak_wealth, 1e12),
         "failing_units": evidence.failing_units,
     }
     return Verdict(metric=Metric.ERRORS, outcome=outcome, sentence=sentence, figures=figures)

@@ -6,3 +6,10 @@ class DeploymentsConfig(AppConfig):
 
     name = "apps.deployments"
     label = "deployments"
+
+    def ready(self) -> None:
+        """Hear of what the floors beneath do, and show something on their pages."""
+        from apps.deployments import panels, subscribers
+
+        subscribers.register()
+        panels.register()

@@ -1,0 +1,33 @@
+"""Every write of this app."""
+
+from apps.deployments.services.deploying import (
+    advance_deployment,
+    deploy,
+    reconcile_deployments,
+    remove_deployment,
+)
+from apps.deployments.services.ramping import (
+    abort,
+    create_rollout,
+    pause,
+    promote,
+    resume,
+    roll_back,
+    roll_back_on_override,
+    tick_rollout,
+)
+
+__all__ = [
+    "abort",
+    "advance_deployment",
+    "create_rollout",
+    "deploy",
+    "pause",
+    "promote",
+    "reconcile_deployments",
+    "remove_deployment",
+    "resume",
+    "roll_back",
+    "roll_back_on_override",
+    "tick_rollout",
+]

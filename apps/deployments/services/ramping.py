@@ -1,0 +1,322 @@
+"""Rollouts: created, moved by ticks and by people, and taken back in one generation.
+
+Every transition is one transaction: compare-and-swap on `(state, revision)`, the routing change
+and the event. A process that dies before the commit has done nothing; of two that race, one wins.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from apps.accounts.access import Permission, Principal, authorise, system
+from apps.deployments.analysis import Conditions
+from apps.deployments.errors import Invalid, NothingToReplace, TransitionRefused
+from apps.deployments.evidence import gather
+from apps.deployments.models import Rollout
+from apps.deployments.rollout import (
+    Decision,
+    State,
+    Step,
+    Trigger,
+    after,
+    decide,
+    default_conditions,
+    default_steps,
+    promotion,
+)
+from apps.deployments.services.routes import follow
+from apps.deployments.services.traffic import check_approval, incumbent_of
+from apps.deployments.services.verdicts import write_verdicts
+from apps.events.errors import Conflict
+from apps.events.services import record
+from apps.registry.models import ModelVersion
+from apps.routing.errors import LeaseHeld
+from apps.routing.models import Endpoint
+from apps.routing.services import acquire_lease
+
+log = structlog.get_logger(__name__)
+
+ROLLOUTS = system("rollout")
+MAX_STEPS = 50
+
+# The verb of each transition; a failed metric and a person's rollback read alike in the log.
+VERBS = {
+    Trigger.START: "rollout.started",
+    Trigger.ADVANCE: "rollout.step_passed",
+    Trigger.COMPLETE: "rollout.completed",
+    Trigger.EXPIRE: "rollout.deadline_passed",
+    Trigger.FAIL: "rollout.rolled_back",
+    Trigger.PAUSE: "rollout.paused",
+    Trigger.RESUME: "rollout.resumed",
+    Trigger.PROMOTE: "rollout.promoted",
+    Trigger.ABORT: "rollout.aborted",
+    Trigger.ROLL_BACK: "rollout.rolled_back",
+}
+
+
+def create_rollout(
+    *,
+    actor: Principal,
+    endpoint: Endpoint,
+    candidate: ModelVersion,
+    steps: Sequence[Step] | None = None,
+    conditions: Conditions | None = None,
+    reason: str,
+) -> Rollout:
+    """Plan a ramp of `candidate` and lease the endpoint for it; the next tick starts it.
+
+    Steps and conditions default to those of the model's tier. Raises VersionNotApproved,
+    NothingToReplace, Invalid (naming the field), LeaseHeld.
+    """
+    authorise(actor, Permission.ROUTE, team_key=endpoint.team.key)
+    tier = endpoint.model.tier
+    chosen = default_steps(tier) if steps is None else tuple(steps)
+    limits = default_conditions(tier) if conditions is None else conditions
+    check_steps(chosen)
+    check_conditions(limits)
+    if candidate.model_id != endpoint.model_id:
+        raise Invalid(f"{candidate} is not a version of {endpoint.model}", field="candidate")
+    check_approval(candidate, 100)
+    return _create(actor, endpoint, candidate, chosen, limits, reason)
+
+
+@transaction.atomic
+def _create(
+    actor: Principal,
+    endpoint: Endpoint,
+    candidate: ModelVersion,
+    steps: Sequence[Step],
+    conditions: Conditions,
+    reason: str,
+) -> Rollout:
+    locked = Endpoint.objects.select_for_update(of=("self",)).get(pk=endpoint.pk)
+    if locked.lease_holder:
+        raise LeaseHeld(f"endpoint {locked} is held by {locked.lease_holder}")
+    phase, incumbent = locked.phase, incumbent_of(locked)
+    if phase is None or incumbent is None:
+        raise NothingToReplace(f"endpoint {locked} serves nothing to compare with: deploy first")
+    if incumbent == candidate:
+        raise Conflict(f"{candidate} is the stable version already", field="candidate")
+    rollout = Rollout(
+        endpoint=locked,
+        candidate=candidate,
+        baseline=incumbent,
+        baseline_phase=phase.number,
+        steps=msgspec.to_builtins(list(steps)),
+        conditions=msgspec.to_builtins(conditions),
+        reason=reason,
+        created_by=actor.key,
+        state_entered_at=timezone.now(),
+    )
+    rollout.save(force_insert=True)
+    acquire_lease(actor=actor, endpoint=locked, holder=rollout.key)
+    _record(
+        actor,
+        rollout,
+        "rollout.created",
+        after={
+            "endpoint": locked.name,
+            "candidate": candidate.version_key,
+            "baseline": incumbent.version_key,
+            "baseline_phase": phase.number,
+            "steps": rollout.steps,
+        },
+        reason=reason,
+    )
+    return rollout
+
+
+def check_steps(steps: Sequence[Step]) -> None:
+    """Raises Invalid unless the steps rise within 1..10,000 and ask for nothing impossible."""
+    if not 1 <= len(steps) <= MAX_STEPS:
+        raise Invalid(f"a rollout has 1 to {MAX_STEPS} steps", field="steps")
+    reached = 0
+    for number, step in enumerate(steps):
+        if not reached < step.weight <= 10_000:
+            raise Invalid(
+                "weights are basis points that rise from step to step, up to 10000",
+                field=f"steps[{number}].weight",
+            )
+        if step.hold_s < 0 or step.minimum_requests < 0 or step.minimum_labels < 0:
+            raise Invalid("a step asks for no less than 0", field=f"steps[{number}]")
+        reached = step.weight
+
+
+def check_conditions(conditions: Conditions) -> None:
+    """Raises Invalid for limits that contradict each other or that nothing could meet."""
+    pairs = (("error_rate", 1.0), ("p99", 1e7))
+    for name, top in pairs:
+        unit = "_ms" if name == "p99" else ""
+        passing = getattr(conditions, f"{name}_pass{unit}")
+        failing = getattr(conditions, f"{name}_fail{unit}")
+        if not 0 < passing <= failing <= top:
+            raise Invalid(
+                "the passing limit lies above 0 and not above the failing one",
+                field=f"conditions.{name}_pass{unit}",
+            )
+    for name in ("alpha", "accuracy_drop_fail"):
+        if not 0 < getattr(conditions, name) < 1:
+            raise Invalid("must lie between 0 and 1", field=f"conditions.{name}")
+    for name in ("error_ratio_fail", "harm_ratio", "step_deadline_s", "answer_deadline_s"):
+        if getattr(conditions, name) <= 0:
+            raise Invalid("must be positive", field=f"conditions.{name}")
+
+
+def tick_rollout(*, rollout_id: UUID, now: datetime) -> Rollout:
+    """Look at the evidence once and do what follows. Safe to repeat, and to run twice at once."""
+    rollout = fresh(rollout_id)
+    decision = decide(rollout.snapshot(), gather(rollout, now=now), now)
+    if decision.trigger is None:
+        write_verdicts(rollout, decision.verdicts, now=now, final=False)
+        return rollout
+    _apply(ROLLOUTS, rollout, decision, now=now)
+    return fresh(rollout_id)
+
+
+def pause(*, actor: Principal, rollout: Rollout, reason: str) -> Rollout:
+    """Stay at the current step until somebody resumes; guardrails go on watching."""
+    return _by_hand(actor, rollout, Trigger.PAUSE, reason)
+
+
+def resume(*, actor: Principal, rollout: Rollout, reason: str) -> Rollout:
+    """Go on after a pause, or when asked; the step's deadline begins anew."""
+    return _by_hand(actor, rollout, Trigger.RESUME, reason)
+
+
+def promote(*, actor: Principal, rollout: Rollout, reason: str, to_end: bool = False) -> Rollout:
+    """Take the next step now, whatever the evidence; `to_end`: make the candidate stable."""
+    return _by_hand(actor, rollout, promotion(rollout.snapshot(), to_end=to_end), reason)
+
+
+def abort(*, actor: Principal, rollout: Rollout, reason: str) -> Rollout:
+    """Give up: the endpoint goes back to what it was before the rollout."""
+    return _by_hand(actor, rollout, Trigger.ABORT, reason, permission=Permission.ROLL_BACK)
+
+
+def roll_back(*, actor: Principal, rollout: Rollout, reason: str) -> Rollout:
+    """Take the candidate back now, in one generation; after completion, too.
+
+    Raises RollbackRefused when the endpoint has moved on since the rollout was completed.
+    """
+    return _by_hand(actor, rollout, Trigger.ROLL_BACK, reason, permission=Permission.ROLL_BACK)
+
+
+def roll_back_on_override(*, rollout_id: UUID, evidence: str, now: datetime) -> Rollout:
+    """A gateway withdrew the candidate by itself: do the same everywhere.
+
+    Hearing it again, or after the rollout was taken back, does nothing.
+    """
+    decision = Decision(trigger=Trigger.FAIL, reason=evidence)
+    while True:
+        rollout = fresh(rollout_id)
+        if after(State(rollout.state), Trigger.FAIL) is None:
+            return rollout
+        if _apply(ROLLOUTS, rollout, decision, now=now):
+            return fresh(rollout_id)
+
+
+def fresh(rollout_id: UUID) -> Rollout:
+    """The rollout as it is now, with what a decision reads."""
+    rows = Rollout.objects.select_related(
+        "endpoint__team", "endpoint__model", "candidate__model", "baseline__model__team"
+    )
+    return rows.get(pk=rollout_id)
+
+
+def _by_hand(
+    actor: Principal,
+    rollout: Rollout,
+    trigger: Trigger,
+    reason: str,
+    *,
+    permission: Permission = Permission.ROUTE,
+) -> Rollout:
+    """A person's transition; tries again when a tick came in between."""
+    authorise(actor, permission, team_key=rollout.endpoint.team.key)
+    if not reason.strip():
+        raise Invalid("say why", field="reason")
+    current = fresh(rollout.pk)
+    decision = Decision(trigger=trigger, reason=reason)
+    while not _apply(actor, current, decision, now=timezone.now()):
+        current = fresh(rollout.pk)
+    return fresh(rollout.pk)
+
+
+@transaction.atomic
+def _apply(actor: Principal, rollout: Rollout, decision: Decision, *, now: datetime) -> bool:
+    """Take one transition, unless another process took one first; True when this one did.
+
+    Raises TransitionRefused where the state does not allow it, and what routing refuses.
+    """
+    trigger, before = decision.trigger, State(rollout.state)
+    then = after(before, trigger) if trigger else None
+    if trigger is None or then is None:
+        raise TransitionRefused(f"a rollout that is {before} cannot {trigger}")
+    if not _swap(rollout, then, now):
+        return False
+    write_verdicts(rollout, decision.verdicts, now=now, final=True)
+    follow(actor, rollout, trigger, reason=decision.reason, now=now)
+    _record(
+        actor,
+        rollout,
+        VERBS[trigger],
+        before={"state": before.value},
+        after={
+            "state": then.value,
+            "trigger": trigger.value,
+            "step": rollout.step_index,
+            "generation": rollout.generation,
+            "verdicts": [verdict.sentence for verdict in decision.verdicts],
+        },
+        reason=decision.reason,
+    )
+    log.info(
+        "rollout.changed",
+        rollout=str(rollout.pk),
+        trigger=trigger.value,
+        state=then.value,
+        reason=decision.reason,
+    )
+    return True
+
+
+def _swap(rollout: Rollout, then: State, now: datetime) -> bool:
+    """Compare-and-swap on `(state, revision)`; `rollout` then holds the new values."""
+    finished = then in (State.COMPLETED, State.ROLLED_BACK, State.ABORTED)
+    values = {
+        "state": then.value,
+        "revision": rollout.revision + 1,
+        "state_entered_at": now,
+        "ended_at": now if finished else None,
+    }
+    same = Rollout.objects.filter(pk=rollout.pk, state=rollout.state, revision=rollout.revision)
+    if not same.update(**values):
+        return False
+    for name, value in values.items():
+        setattr(rollout, name, value)
+    return True
+
+
+def _record(
+    actor: Principal,
+    rollout: Rollout,
+    verb: str,
+    *,
+    before: object = None,
+    after: object,
+    reason: str,
+) -> None:
+    record(
+        actor=actor,
+        verb=verb,
+        object_key=rollout.key,
+        team_key=rollout.endpoint.team.key,
+        before=before,
+        after=after,
+        reason=reason,
+    )
