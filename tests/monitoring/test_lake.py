@@ -32,8 +32,14 @@ def client(s3: str) -> Iterator[S3Client]:
 def away() -> Iterator[S3Client]:
     """A client of a store that nobody runs."""
     config = Config(connect_timeout=1, retries={"total_max_attempts": 1})
-    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    opened = boto3.client("s3", endpoint_url="http://127.0.0.1:9", config=config, **keys)
+    opened = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:9",
+        region_name="us-east-1",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+        config=config,
+    )
     yield opened
     opened.close()
 

@@ -1,0 +1,225 @@
+"""Reads over the facts, for rollouts, experiments, pages and the API.
+
+Times select windows that overlap [since, until), `since` taken down to its second: a window is one
+second wide, or a minute once it is older than an hour. Phases are exact whatever the width.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+
+from apps.monitoring import windows
+from apps.monitoring.errors import PeriodTooLong
+from apps.monitoring.models import (
+    ExposureRow,
+    IngestedBatch,
+    PendingRecords,
+    PredictionRow,
+    RejectedWindow,
+    TrafficWindow,
+    UnitFailure,
+)
+from apps.monitoring.performance import Accuracy, PhaseAccuracy
+from apps.monitoring.traffic import EndpointTotals, VariantSeries, VariantTraffic
+
+__all__ = [
+    "Accuracy",
+    "EndpointTotals",
+    "FirstFailure",
+    "VariantSeries",
+    "VariantTraffic",
+    "accuracy",
+    "endpoint_totals",
+    "exposure_counts",
+    "first_failures",
+    "ingest_state",
+    "performance",
+    "series",
+    "traffic",
+]
+
+MAX_STEPS = 2_000
+NOTHING = VariantTraffic()
+
+
+class FirstFailure(NamedTuple):
+    """A unit's first failure in a rollout; `share` is the candidate's share of the buckets."""
+
+    unit: str
+    variant: str
+    occurred_at: datetime
+    share: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class VariantExposures:
+    """Distinct units that saw a variant; `mixed` of them saw another one in the same phase."""
+
+    units: int
+    mixed: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True)
+class IngestState:
+    """How the ingest stands: batches lost rows before them, and what the lake still awaits."""
+
+    batches: int
+    newest_at: datetime | None
+    dropped: int
+    pending_lake: int
+
+
+def traffic(
+    endpoint_name: str,
+    since: datetime,
+    until: datetime,
+    phase: int | None = None,
+    *,
+    phases: Collection[int] | None = None,
+    version_key: str | None = None,
+) -> dict[str, VariantTraffic]:
+    """Traffic by variant; of one phase, of several, or of all of them."""
+    wanted = phases if phase is None else [phase]
+    selection = windows.Selection(
+        endpoint=endpoint_name, since=since, until=until, phases=wanted, version_key=version_key
+    )
+    return windows.by_variant(selection)
+
+
+def series(
+    endpoint_name: str,
+    since: datetime,
+    until: datetime,
+    step_s: int,
+    *,
+    phases: Collection[int] | None = None,
+) -> dict[str, VariantSeries]:
+    """Each variant over time, with a point for every `step_s` seconds from `since` on.
+
+    Raises PeriodTooLong for more than 2,000 points.
+    """
+    grid = _grid(since, until, step_s)
+    selection = windows.Selection(endpoint=endpoint_name, since=since, until=until, phases=phases)
+    found = windows.by_step(selection, origin=grid[0], step_s=step_s)
+    return {
+        variant: VariantSeries.of(variant, {at: steps.get(at, NOTHING) for at in grid})
+        for variant, steps in sorted(found.items())
+    }
+
+
+def accuracy(
+    endpoint_name: str,
+    version_key: str,
+    since: datetime | None = None,
+    phase: int | None = None,
+    *,
+    variant: str | None = None,
+) -> Accuracy:
+    """A version's accuracy on its own sampled predictions (fallback answers do not count)."""
+    rows = _served(since).filter(endpoint=endpoint_name, version_key=version_key)
+    if phase is not None:
+        rows = rows.filter(phase=phase)
+    if variant is not None:
+        rows = rows.filter(variant=variant)
+    return Accuracy(**rows.aggregate(**_right()))
+
+
+def performance(version_key: str, since: datetime | None = None) -> list[PhaseAccuracy]:
+    """A version's accuracy everywhere it served, newest phase first."""
+    rows = (
+        _served(since)
+        .filter(version_key=version_key)
+        .values("endpoint", "variant", "phase")
+        .annotate(**_right())
+        .order_by("endpoint", "-phase", "variant")
+    )
+    return [
+        PhaseAccuracy(
+            endpoint=row["endpoint"],
+            variant=row["variant"],
+            phase=row["phase"],
+            accuracy=Accuracy(correct=row["correct"], total=row["total"], sampled=row["sampled"]),
+        )
+        for row in rows
+    ]
+
+
+def first_failures(rollout_key: str) -> list[FirstFailure]:
+    """First failures of units since a rollout began, in the order in which they happened."""
+    rows = UnitFailure.objects.filter(rollout_key=rollout_key).order_by("occurred_at", "unit")
+    fields = rows.values_list("unit", "variant", "occurred_at", "share", "kind")
+    return [FirstFailure(*row) for row in fields]
+
+
+def exposure_counts(experiment_key: str) -> dict[str, VariantExposures]:
+    """Who saw what in an experiment, by variant."""
+    rows = (
+        ExposureRow.objects.filter(experiment_key=experiment_key)
+        .exclude(experiment_key="")
+        .values("variant")
+        .annotate(
+            units=Count("unit", distinct=True),
+            mixed_units=Count("unit", distinct=True, filter=Q(mixed=True)),
+            first=Min("first_at"),
+            last=Max("first_at"),
+        )
+    )
+    return {
+        row["variant"]: VariantExposures(
+            row["units"], row["mixed_units"], row["first"], row["last"]
+        )
+        for row in rows
+    }
+
+
+def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> EndpointTotals:
+    """An endpoint's sums, what was rejected included."""
+    fields = ("requests", "failed", "cache_hits", "fallbacks")
+    windows = TrafficWindow.objects.during(endpoint_name, since, until)
+    sums = windows.aggregate(**{f"total_{name}": Sum(name) for name in fields})
+    rejected = (
+        RejectedWindow.objects.filter(
+            endpoint=endpoint_name, started_at__gte=since, started_at__lt=until
+        )
+        .values_list("reason")
+        .annotate(total=Sum("count"))
+    )
+    return EndpointTotals(
+        **{name: int(sums[f"total_{name}"] or 0) for name in fields}, rejected=dict(rejected)
+    )
+
+
+def ingest_state() -> IngestState:
+    """How the ingest stands over all gateways."""
+    found = IngestedBatch.objects.aggregate(
+        batches=Count("id"), newest=Max("sealed_at"), lost=Sum("dropped")
+    )
+    pending = PendingRecords.objects.count()
+    return IngestState(found["batches"], found["newest"], int(found["lost"] or 0), pending)
+
+
+def _served(since: datetime | None) -> QuerySet[PredictionRow]:
+    rows = PredictionRow.objects.exclude(label="").filter(fallback="")
+    return rows if since is None else rows.filter(occurred_at__gte=since)
+
+
+def _right() -> dict[str, Count]:
+    return {
+        "sampled": Count("prediction_id"),
+        "total": Count("prediction_id", filter=Q(truth__isnull=False)),
+        "correct": Count("prediction_id", filter=Q(truth=F("label"))),
+    }
+
+
+def _grid(since: datetime, until: datetime, step_s: int) -> list[datetime]:
+    start = since.astimezone(UTC).replace(microsecond=0)
+    steps = max(1, -int((start - until).total_seconds() // step_s))
+    if steps > MAX_STEPS:
+        raise PeriodTooLong(f"{steps} steps; at most {MAX_STEPS}: widen the step", field="step_s")
+    return [start + timedelta(seconds=step_s * number) for number in range(steps)]
