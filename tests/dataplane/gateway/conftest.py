@@ -1,0 +1,37 @@
+"""A Valkey and a Triton with the rig's two models, of this package's own: tests stop them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import rig
+from embedded.private import PrivateServices
+from tests.dataplane.gateway.site import Site
+
+
+@pytest.fixture(scope="package")
+def parts() -> Iterator[PrivateServices]:
+    """The services, started once."""
+    services = PrivateServices()
+    try:
+        services.start_valkey()
+        services.start_triton()
+        for number in (1, 2):
+            rig.install_model(services.environment(), number, bias=number)
+        yield services
+    finally:
+        services.stop()
+
+
+@pytest.fixture
+def site(parts: PrivateServices, tmp_path: Path) -> Iterator[Site]:
+    """A gateway that is not started yet; Redis is empty but for the clients."""
+    publisher = rig.Publisher.of(parts.environment())
+    publisher.client.flushall()
+    publisher.publish_clients()
+    site = Site(parts, tmp_path / "gateway", publisher)
+    yield site
+    site.stop()
+    site.redis.close()
+    publisher.client.close()
