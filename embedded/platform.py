@@ -24,6 +24,7 @@ TASKS: Mapping[str, frozenset[str]] = {
 }
 # How long Django takes to load, when nothing else tells that a process has come that far.
 IMPORT_SECONDS = 4
+QUIET = "--without-mingle"  # there is one worker; it need not wait for others to answer
 QUEUES = "default,deployments,monitoring"
 CELERY = ("-A", "controlplane.celery:app")
 NAMES = (
@@ -136,8 +137,8 @@ def _uvicorn(port: int) -> tuple[str, ...]:
     return ("-m", "uvicorn", "controlplane.asgi:application", *where, *quiet)
 
 
-def _celery(*arguments: str) -> tuple[str, ...]:
-    return ("-m", "celery", *CELERY, *arguments, "--loglevel", "INFO")
+def _celery(command: str, *arguments: str) -> tuple[str, ...]:
+    return ("-m", "celery", *CELERY, command, *arguments, "--loglevel", "INFO")
 
 
 def _manage(command: str) -> tuple[str, ...]:
@@ -228,8 +229,10 @@ class Builder:
 
 def python_environment(installation: Installation) -> Mapping[str, str]:
     """What our own processes see: the caller's environment, then this installation's values."""
+    # Without bytecode on disk every start would compile the libraries again: seconds each.
+    inherited = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     return {
-        **os.environ,
+        **inherited,
         **installation.values,
         "PYTHONPATH": str(places.CHECKOUT),
         "PYTHONUNBUFFERED": "1",
