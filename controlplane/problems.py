@@ -86,7 +86,9 @@ def _of_api(error: exceptions.APIException) -> Response:
 def _faults(path: str, detail: object) -> Iterator[tuple[str, str]]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _faults(path if name == "non_field_errors" else f"{path}.{name}", inner)
+            # DRF names the faulty items of a list by their numbers.
+            step = f"[{name}]" if isinstance(name, int) else f".{name}"
+            yield from _faults(path if name == "non_field_errors" else f"{path}{step}", inner)
     elif isinstance(detail, list):
         for number, inner in enumerate(detail):
             nested = isinstance(inner, dict | list)

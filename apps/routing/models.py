@@ -5,7 +5,7 @@ from typing import Self
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Now
 
 from apps.accounts.models import Team
@@ -43,6 +43,15 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         return self.filter(
             phases__ended_at__isnull=True, phases__variants__contains=[{"version_id": version.pk}]
         ).distinct()
+
+    def described(self) -> Self:
+        """With team, model, the phase that runs and the newest generation's number."""
+        newest = Generation.objects.filter(endpoint=OuterRef("pk")).order_by("-epoch", "-number")
+        return (
+            self.select_related("team", "model")
+            .prefetch_related(Prefetch("phases", queryset=Phase.objects.current()))
+            .annotate(generation=Subquery(newest.values("number")[:1]))
+        )
 
 
 class Endpoint(models.Model):

@@ -31,6 +31,7 @@ def begin() -> PrivateServices:
     services = _inherited() if HANDED_DOWN in os.environ else _first()
     atexit.register(services.stop)
     services.start_valkey()
+    (services.home / "static").mkdir(exist_ok=True)  # whitenoise warns where there is none
     os.environ.update(services.environment())
     return services
 
