@@ -10,7 +10,10 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
 _http = get_asgi_application()
 
+from controlplane.checks import validate  # noqa: E402  # needs the app registry
 from controlplane.websockets import websocket_urlpatterns  # noqa: E402  # needs the app registry
+
+validate()
 
 application = ProtocolTypeRouter(
     {

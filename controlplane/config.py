@@ -26,6 +26,7 @@ class Config(BaseSettings):
     allowed_hosts: str = "127.0.0.1,localhost,[::1]"
     web_url: str = "http://127.0.0.1:17000"
     secure_cookies: bool = False
+    static_root: Path | None = None
 
     database_url: SecretStr
     database_owner_url: SecretStr | None = None

@@ -1,10 +1,13 @@
 """Every route of the web process: pages, REST, OpenAPI, admin."""
 
+from importlib.util import find_spec
+
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.accounts.access import Permission
+from controlplane import health, metrics, views
 
 
 class SchemaView(SpectacularAPIView):
@@ -19,22 +22,32 @@ class DocsView(SpectacularSwaggerView):
     permissions = {"GET": Permission.VIEW}
 
 
-api = [
-    path("", include(f"apps.{name}.api.urls"))
-    for name in (
-        "accounts",
-        "events",
-        "registry",
-        "routing",
-        "monitoring",
-        "experiments",
-        "deployments",
-    )
-]
+APPS = (
+    "accounts",
+    "events",
+    "registry",
+    "routing",
+    "monitoring",
+    "experiments",
+    "deployments",
+)
+api = [path("", include(f"apps.{name}.api.urls")) for name in APPS]
+pages = [path("", include(f"apps.{name}.urls")) for name in APPS if find_spec(f"apps.{name}.urls")]
 
 urlpatterns = [
+    path("", views.home, name="home"),
+    path("search", views.search, name="search"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
     path("admin/", admin.site.urls),
+    *pages,
 ]
+
+handler400 = "controlplane.faults.bad_request"
+handler403 = "controlplane.faults.permission_denied"
+handler404 = "controlplane.faults.not_found"
+handler500 = "controlplane.faults.server_error"

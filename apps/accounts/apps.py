@@ -6,3 +6,7 @@ class AccountsConfig(AppConfig):
 
     name = "apps.accounts"
     label = "accounts"
+
+    def ready(self) -> None:
+        """Teach the OpenAPI document our credentials."""
+        from apps.accounts.api import openapi  # noqa: F401  # registers its extensions

@@ -148,3 +148,30 @@ class Token(models.Model):
     def key(self) -> str:
         """The object key in the event log."""
         return f"token:{self.pk}"
+
+
+class IdempotencyKey(models.Model):
+    """A POST that a client may safely send again: who sent it, where to, and what came of it.
+
+    `status` is null while the first request runs. Bodies of answers that hold a secret are not
+    kept. Rows live for a day.
+    """
+
+    principal_key = models.CharField(max_length=200)
+    route = models.CharField(max_length=300)
+    key = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=64)
+    claimed_at = models.DateTimeField()
+    status = models.PositiveSmallIntegerField(null=True)
+    content_type = models.CharField(max_length=100, blank=True)
+    body = models.BinaryField(null=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["principal_key", "route", "key"], name="idempotency_key_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.principal_key} {self.route} {self.key}"

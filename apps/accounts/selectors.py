@@ -28,6 +28,14 @@ def get_user(username: str) -> User:
     return user
 
 
+def get_role(name: str) -> Role:
+    """The role of this name. Raises NotFound."""
+    try:
+        return Role(name)
+    except ValueError as error:
+        raise NotFound(f"there is no role {name}", field="role") from error
+
+
 def get_service_account(name: str) -> ServiceAccount:
     """The program of this name, with its team and its human. Raises NotFound."""
     accounts = ServiceAccount.objects.select_related("team", "responsible")

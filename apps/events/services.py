@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import structlog
 from django.db import connection, transaction
 
 from apps.events.errors import Conflict
@@ -36,8 +37,9 @@ def record(
 ) -> Event:
     """Add one event to the log in the transaction of the change that it tells of.
 
-    `before` and `after` are JSON-able. Raises Conflict outside a transaction: an event without
-    its change, or a change without its event, must not be possible.
+    `before` and `after` are JSON-able; the correlation id is by default the running request's.
+    Raises Conflict outside a transaction: an event without its change, or a change without its
+    event, must not be possible.
     """
     if not connection.in_atomic_block:
         raise Conflict(f"event {verb} recorded outside a transaction")
@@ -50,10 +52,14 @@ def record(
         before=before,
         after=after,
         reason=reason,
-        correlation_id=correlation_id,
+        correlation_id=correlation_id or _running_request(),
     )
     transaction.on_commit(_notify, robust=True)
     return event
+
+
+def _running_request() -> str:
+    return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))
 
 
 def _notify() -> None:

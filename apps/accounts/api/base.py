@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
-from rest_framework.views import APIView
+from rest_framework.serializers import BaseSerializer
 
 from apps.accounts.access import Permission, Principal
+from apps.accounts.api.idempotency import IdempotentPosts
 from apps.accounts.errors import NotSignedIn
 
 
@@ -17,7 +18,7 @@ def _principal(request: Request) -> Principal:
     return request.auth
 
 
-class ApiView(APIView):
+class ApiView(IdempotentPosts):
     """A REST view; set `permissions = {"GET": Permission.VIEW, …}`."""
 
     permissions: ClassVar[Mapping[str, Permission]] = {}
@@ -28,7 +29,7 @@ class ApiView(APIView):
         return _principal(self.request)
 
 
-class ApiGenericView(GenericAPIView[Any]):
+class ApiGenericView(IdempotentPosts, GenericAPIView[Any]):
     """A REST view over a queryset, with pages and filters; set `permissions` likewise."""
 
     permissions: ClassVar[Mapping[str, Permission]] = {}
@@ -37,3 +38,10 @@ class ApiGenericView(GenericAPIView[Any]):
     def principal(self) -> Principal:
         """Whoever makes this request."""
         return _principal(self.request)
+
+
+def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:
+    """What a request's serializer read. Raises rest_framework's ValidationError."""
+    serializer.is_valid(raise_exception=True)
+    data: dict[str, Any] = serializer.validated_data
+    return data

@@ -1,5 +1,10 @@
 """REST routes of this app, under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.events.api.views import EventsExportView, EventsView
+
+urlpatterns = [
+    path("events", EventsView.as_view(), name="api-events"),
+    path("events.csv", EventsExportView.as_view(), name="api-events-export"),
+]

@@ -1,0 +1,85 @@
+"""What every operation of the OpenAPI document says: credentials, problems, idempotency."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
+PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457 problem details; `errors` names each fault by its JSON path.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "example": "urn:switchyard:problem:not-found"},
+        "title": {"type": "string", "example": "Not found"},
+        "status": {"type": "integer", "example": 404},
+        "detail": {"type": "string", "example": "there is no model fraud"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["path", "detail"],
+                "properties": {"path": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Any text of yours: the same request with the same key is done once.",
+)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass
+    """Bearer tokens."""
+
+    target_class = "apps.accounts.api.authentication.BearerAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """HTTP bearer authentication."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "swy_…"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its metaclass
+    """The session of a person who signed in with a browser."""
+
+    target_class = "apps.accounts.api.authentication.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """Django's session cookie."""
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class ProblemSchema(AutoSchema):
+    """Adds to each operation the problem answer, and to POSTs the Idempotency-Key."""
+
+    def get_override_parameters(self) -> list[Any]:
+        """The header of every POST."""
+        return [IDEMPOTENCY_KEY] if self.method == "POST" else []
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """The operation, with its answer when something is wrong."""
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            operation["responses"].setdefault("default", _problem_answer())
+        return operation
+
+
+def add_problem_schema(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook: the schema that every problem answer refers to."""
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
+    return result
+
+
+def _problem_answer() -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": "What went wrong",
+        "content": {"application/problem+json": {"schema": schema}},
+    }

@@ -1,0 +1,11 @@
+"""Routes of this app's pages."""
+
+from django.urls import path
+
+from apps.accounts import views
+
+urlpatterns = [
+    path("sign-in/", views.SignInView.as_view(), name="sign-in"),
+    path("sign-out/", views.SignOutView.as_view(), name="sign-out"),
+    path("audit/", views.audit, name="audit"),
+]

@@ -1,0 +1,112 @@
+"""REST: reading the event log. There is no writing: services do that."""
+
+import csv
+from io import StringIO
+from typing import cast
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.events.api.serializers import EventFilters, EventSerializer
+from apps.events.models import Event, EventQuerySet, Reader
+
+EXPORT_ROWS = 50_000
+COLUMNS = (
+    "id",
+    "occurred_at",
+    "actor_key",
+    "responsible_key",
+    "verb",
+    "object_key",
+    "team_key",
+    "reason",
+    "correlation_id",
+)
+# A spreadsheet takes a cell that starts like this for a formula.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+EXAMPLE = OpenApiExample(
+    "An approval",
+    value={
+        "id": "01980a5c-58f0-7cc4-a3cf-7f1c8ad3a0b1",
+        "seq": 4711,
+        "occurred_at": "2026-06-01T08:30:00.123456Z",
+        "actor_key": "user:approver",
+        "responsible_key": "",
+        "verb": "promotion.approved",
+        "object_key": "version:flights/2",
+        "team_key": "flights",
+        "before": {"stage": "staging"},
+        "after": {"stage": "production"},
+        "reason": "better on March, evidence looks sound",
+        "correlation_id": "6a1f0c",
+    },
+    response_only=True,
+)
+
+
+class EventsView(GenericAPIView[Event]):
+    """The audit trail."""
+
+    # This floor knows no permissions; their names are enough (see accounts.access).
+    permissions = {"GET": "view"}
+    queryset = Event.objects.none()
+    serializer_class = EventSerializer
+
+    @extend_schema(
+        operation_id="events_list",
+        tags=["events"],
+        parameters=[EventFilters],
+        responses=EventSerializer(many=True),
+        examples=[EXAMPLE],
+    )
+    def get(self, request: Request) -> Response:
+        """Events of your teams and those of no team, newest first; administrators see all."""
+        page = self.paginate_queryset(matching(request).select_related("chained"))
+        return self.get_paginated_response(EventSerializer(page, many=True).data)
+
+
+class EventsExportView(GenericAPIView[Event]):
+    """The audit trail as a file."""
+
+    permissions = {"GET": "view"}
+    queryset = Event.objects.none()
+    serializer_class = EventSerializer
+
+    @extend_schema(
+        operation_id="events_export",
+        tags=["events"],
+        parameters=[EventFilters],
+        responses={(200, "text/csv"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """The newest 50,000 that fit as CSV; `Switchyard-Truncated: true` when there are more."""
+        found = list(matching(request).values_list(*COLUMNS)[: EXPORT_ROWS + 1])
+        response = HttpResponse(_csv(found[:EXPORT_ROWS]), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="events.csv"'
+        response["Switchyard-Truncated"] = str(len(found) > EXPORT_ROWS).lower()
+        return response
+
+
+def matching(request: Request) -> EventQuerySet:
+    """What the principal may see and the query asks for. Raises ValidationError."""
+    filters = EventFilters(data=request.query_params)
+    filters.is_valid(raise_exception=True)
+    visible = Event.objects.visible_to(cast(Reader, request.auth))
+    return visible.matching(**filters.validated_data).order_by("-id")
+
+
+def _csv(rows: list[tuple[object, ...]]) -> str:
+    out = StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text
