@@ -86,6 +86,10 @@ def columns_of(inputs: Sequence[Mapping[str, Any]]) -> list[Column]:
     columns = [column for entry in inputs for column in _columns(entry)]
     if len(columns) > MAX_FEATURES:
         raise Mismatch(f"the signature has more than {MAX_FEATURES} columns")
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Mismatch(f"column {twice!r} appears twice in the signature")
     return columns
 
 
@@ -136,13 +140,13 @@ def _tensor(port: Port, columns: list[Column]) -> TensorSpec:
         raise Mismatch(f"input {port.name!r} has type {port.datatype}, which cannot be served")
     if len(port.shape) != 2:
         raise Mismatch(f"input {port.name!r} is not [rows, columns] but has rank {len(port.shape)}")
+    for column in columns:
+        _require_fit(column, port)
     if port.width is not None and port.width != len(names):
         raise Mismatch(
             f"input {port.name!r} has {port.width} columns, the signature leaves "
             f"{len(names)} for it: {', '.join(names[:20])}"
         )
-    for column in columns:
-        _require_fit(column, port)
     return TensorSpec(name=port.name, datatype=cast(Any, port.datatype), features=names)
 
 

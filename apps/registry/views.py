@@ -17,8 +17,9 @@ from apps.accounts.pages import page
 from apps.accounts.principals import principal_of
 from apps.events.models import Event
 from apps.registry import panels, services
-from apps.registry.comparison import Difference, Side, compare
-from apps.registry.errors import NotFound
+from apps.registry.comparison import Difference, compare
+from apps.registry.evidence import incumbent as incumbent_of
+from apps.registry.evidence import side
 from apps.registry.models import (
     OPEN_VALIDATIONS,
     ModelVersion,
@@ -33,7 +34,7 @@ from apps.registry.promotion import (
     next_promotion,
     refusal,
 )
-from apps.registry.selectors import get_model, get_version
+from apps.registry.selectors import get_model, get_promotion, get_version
 
 TIMELINE = 25
 METRIC_COLUMNS = 3
@@ -109,7 +110,7 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
     validation = found.validations.order_by("-id").first()
     open_request = found.requests.filter(state=RequestState.REQUESTED.value).first()
     target = next_promotion(Stage(found.stage))
-    incumbent = _incumbent(found)
+    incumbent = incumbent_of(found)
     passed = validation is not None and validation.state == "passed"
     context = {
         "model": found.model,
@@ -189,12 +190,12 @@ def approval_list(request: HttpRequest) -> HttpResponse:
 @page(Permission.VIEW)
 def approval(request: HttpRequest, promotion_id: UUID) -> HttpResponse:
     """The page that an approver signs."""
-    promotion = _get_promotion(promotion_id)
+    promotion = get_promotion(promotion_id)
     found = promotion.version
     principal = principal_of(request)
     is_open = promotion.state == RequestState.REQUESTED and promotion.expires_at > timezone.now()
     refused = _refusal(principal, promotion)
-    incumbent = _incumbent(found)
+    incumbent = incumbent_of(found)
     checks = promotion.evidence.get("checks", [])
     context = {
         "promotion": promotion,
@@ -224,7 +225,7 @@ def approval(request: HttpRequest, promotion_id: UUID) -> HttpResponse:
 @page(Permission.VIEW)
 def decide(request: HttpRequest, promotion_id: UUID, decision: str) -> HttpResponse:
     """Approve, reject or withdraw; the service asks for the permission that each needs."""
-    promotion = _get_promotion(promotion_id)
+    promotion = get_promotion(promotion_id)
     service = {
         "approve": services.approve,
         "reject": services.reject,
@@ -237,47 +238,13 @@ def decide(request: HttpRequest, promotion_id: UUID, decision: str) -> HttpRespo
     return redirect("approval", promotion_id)
 
 
-def _get_promotion(promotion_id: UUID) -> PromotionRequest:
-    found = (
-        PromotionRequest.objects.select_related("version__model__team")
-        .filter(pk=promotion_id)
-        .first()
-    )
-    if found is None:
-        raise NotFound(f"there is no promotion request {promotion_id}")
-    return found
-
-
 def _keys(version: ModelVersion) -> list[str]:
     requests = version.requests.order_by("-id").values_list("pk", flat=True)[:TIMELINE]
     return [version.key, *(f"promotion:{key}" for key in requests)]
 
 
-def _incumbent(version: ModelVersion) -> ModelVersion | None:
-    return (
-        ModelVersion.objects.filter(model=version.model, stage=Stage.PRODUCTION.value)
-        .exclude(pk=version.pk)
-        .order_by("-approved_at")
-        .first()
-    )
-
-
 def _comparison(incumbent: ModelVersion | None, version: ModelVersion) -> list[Difference]:
-    return compare(_side(incumbent), _side(version)) if incumbent else []
-
-
-def _side(version: ModelVersion) -> Side:
-    return Side(
-        framework=version.framework,
-        schema=version.schema(),
-        metrics=version.metrics,
-        parameters=version.parameters,
-        data=version.data_lineage,
-        code=version.code_lineage,
-        threshold=version.decision_threshold,
-        labels=version.label_map,
-        size_bytes=version.size_bytes,
-    )
+    return compare(side(incumbent), side(version)) if incumbent else []
 
 
 def _refusal(principal: Principal, promotion: PromotionRequest) -> str:

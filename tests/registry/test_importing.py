@@ -1,0 +1,241 @@
+"""Importing versions from a real MLflow server into a real store."""
+
+import hashlib
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from onnx import TensorProto
+
+from apps.accounts.errors import PermissionDenied
+from apps.events.errors import DomainError
+from apps.events.models import Event
+from apps.registry import services
+from apps.registry.artifacts import ArtifactStore
+from apps.registry.errors import (
+    AlreadyExists,
+    ArtifactStoreUnavailable,
+    Invalid,
+    MlflowUnavailable,
+    SchemaMismatch,
+    SourceNotFound,
+    UnreadableArtifact,
+)
+from apps.registry.models import ModelVersion
+from apps.registry.selectors import get_version
+from tests.registry.factories import EXAMPLE, approver, make_model, make_version, scientist
+from tests.registry.mlflow_runs import log_files, log_run
+from tests.registry.onnx_models import identity_model
+
+pytestmark = [
+    pytest.mark.django_db,
+    # mlflow 3.17 warns about itself when it is imported and when it meets pandas 3.
+    pytest.mark.filterwarnings("ignore:::mlflow"),
+]
+
+
+@pytest.fixture(scope="session")
+def run_id(mlflow_server: str) -> str:
+    """A run with a good model."""
+    return log_run(mlflow_server)
+
+
+def stored(version: ModelVersion) -> bytes:
+    store, file = ArtifactStore.configured(), io.BytesIO()
+    store.download(store.key(version.artifact_uri), file)
+    return file.getvalue()
+
+
+def test_import__of_a_run__has_everything_that_was_logged(run_id: str) -> None:
+    version = services.import_version(
+        actor=scientist(), model=make_model(), run_id=run_id, semantic_version="1.0.0"
+    )
+    version = get_version("flights", "1.0.0")
+    assert version.version_key == "flights/1"
+    assert (version.framework, version.run_id, version.stage) == ("onnx", run_id, "dev")
+    assert version.metrics == {"accuracy": 0.8, "auc": 0.7}
+    assert version.parameters == {"trees": "80"}
+    assert version.label_map == {"0": "on time", "1": "delayed"}
+    assert version.decision_threshold == 0.3
+    assert version.trained_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert version.data_lineage["digest"] == "sha256:1234"
+    assert version.code_lineage["commit"] == "c0ffee"
+    assert version.tags["squad"] == "punctuality"
+    assert version.example == EXAMPLE
+    assert (version.created_by, version.author) == ("user:ada", "user:ada")
+
+
+def test_import__of_a_run__artifact_in_our_store_has_the_registered_digest(run_id: str) -> None:
+    version = services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    bucket = settings.CONFIG.s3_bucket
+    assert version.artifact_uri == f"s3://{bucket}/artifacts/flights/1/model.onnx"
+    data = stored(version)
+    assert hashlib.sha256(data).hexdigest() == version.artifact_digest
+    assert len(data) == version.size_bytes
+
+
+def test_import__of_a_run__schema_packs_the_columns(run_id: str) -> None:
+    version = services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    schema = version.schema()
+    assert [(t.name, t.features) for t in schema.tensors] == [
+        ("carrier", ("carrier",)),
+        ("numeric", ("distance", "wind")),
+    ]
+    assert (schema.output.tensor, schema.output.kind) == ("probabilities", "binary")
+
+
+def test_import__given_labels_and_threshold__win_over_the_tags(run_id: str) -> None:
+    version = services.import_version(
+        actor=scientist(),
+        model=make_model(),
+        run_id=run_id,
+        label_map={"0": "no", "1": "yes"},
+        decision_threshold=0.9,
+    )
+    assert (version.label_map, version.decision_threshold) == ({"0": "no", "1": "yes"}, 0.9)
+
+
+def test_import__of_a_registered_version__finds_its_run(mlflow_server: str) -> None:
+    run_id = log_run(mlflow_server, registered_name="flights-in-mlflow")
+    version = services.import_version(
+        actor=scientist(),
+        model=make_model(),
+        mlflow_name="flights-in-mlflow",
+        mlflow_version="1",
+    )
+    assert version.run_id == run_id
+    assert version.source == "models:/flights-in-mlflow/1"
+
+
+def test_import__records_one_event(run_id: str) -> None:
+    version = services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    event = Event.objects.for_object(version.key).get()
+    assert (event.verb, event.actor_key, event.team_key) == (
+        "version.registered",
+        "user:ada",
+        "ops",
+    )
+    assert event.after["content_digest"] == version.content_digest()  # type: ignore[index]  # JSON
+
+
+def test_import__twice__next_number(run_id: str) -> None:
+    model = make_model()
+    numbers = [
+        services.import_version(actor=scientist(), model=model, run_id=run_id).number
+        for _ in range(2)
+    ]
+    assert numbers == [1, 2]
+
+
+def nothing_written() -> bool:
+    return not ModelVersion.objects.exists() and make_model().last_number == 0
+
+
+def test_import__by_somebody_without_the_role__refused(run_id: str) -> None:
+    with pytest.raises(PermissionDenied):
+        services.import_version(actor=approver(), model=make_model(), run_id=run_id)
+    assert nothing_written()
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "error"),
+    [
+        ({"decision_threshold": 2.0}, "decision_threshold", Invalid),
+        ({"decision_threshold": float("nan")}, "decision_threshold", Invalid),
+        ({"semantic_version": "two"}, "semantic_version", Invalid),
+        ({"label_map": {"0": "on time"}}, "label_map", Invalid),
+        ({"label_map": {"no": "0", "yes": "1"}}, "label_map", Invalid),
+        ({"artifact_path": "elsewhere"}, "artifact_path", SourceNotFound),
+        ({"run_id": "nope"}, "run_id", SourceNotFound),
+        ({"run_id": None}, "run_id", Invalid),
+        ({"mlflow_name": "x"}, "run_id", Invalid),
+        (
+            {"run_id": None, "mlflow_name": "x", "mlflow_version": "9"},
+            "mlflow_version",
+            SourceNotFound,
+        ),
+    ],
+)
+def test_import__bad_input__names_the_field_and_writes_nothing(
+    run_id: str, given: dict[str, object], field: str, error: type[DomainError]
+) -> None:
+    order: dict[str, object] = {"run_id": run_id, **given}
+    with pytest.raises(error) as refused:
+        services.import_version(actor=scientist(), model=make_model(), **order)  # type: ignore[arg-type]  # bad on purpose
+    assert refused.value.field == field
+    assert nothing_written()
+
+
+def test_import__semantic_version_taken__refused(run_id: str) -> None:
+    make_version(semantic_version="1.0.0")
+    with pytest.raises(AlreadyExists) as refused:
+        services.import_version(
+            actor=scientist(), model=make_model(), run_id=run_id, semantic_version="1.0.0"
+        )
+    assert refused.value.field == "semantic_version"
+    assert ModelVersion.objects.count() == 1
+
+
+def test_import__signature_that_does_not_fit__names_the_column(mlflow_server: str) -> None:
+    inputs = {"numeric": (TensorProto.FLOAT, 2)}
+    run_id = log_run(mlflow_server, artifact=identity_model(inputs))
+    with pytest.raises(SchemaMismatch, match="'carrier' is string"):
+        services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    assert nothing_written()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"MLmodel": "flavors: {sklearn: {}}", "model.pkl": "x"}, "sklearn"),
+        ({"MLmodel": "flavors: {onnx: {data: m}}"}, "'m', which is not there"),
+        ({"MLmodel": "flavors: {onnx: {data: m}}", "m": "no graph"}, "protobuf|graph"),
+        ({"MLmodel": "{"}, "no YAML"),
+    ],
+)
+def test_import__unreadable_artifact__refused_in_words(
+    mlflow_server: str, files: dict[str, str], words: str
+) -> None:
+    run_id = log_files(mlflow_server, files)
+    with pytest.raises(UnreadableArtifact, match=words):
+        services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    assert nothing_written()
+
+
+def test_import__mlflow_away__nothing_written(
+    monkeypatch: pytest.MonkeyPatch, s3: str, free_port: int
+) -> None:
+    config = settings.CONFIG.model_copy(
+        update={"mlflow_tracking_uri": f"http://127.0.0.1:{free_port}"}
+    )
+    monkeypatch.setattr(settings, "CONFIG", config)
+    with pytest.raises(MlflowUnavailable):
+        services.import_version(actor=scientist(), model=make_model(), run_id="any")
+    assert nothing_written()
+
+
+def test_import__store_away__no_version(
+    run_id: str, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    address = f"http://127.0.0.1:{free_port}"
+    config = settings.CONFIG.model_copy(update={"s3_endpoint_url": address})
+    monkeypatch.setattr(settings, "CONFIG", config)
+    with pytest.raises(ArtifactStoreUnavailable):
+        services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    assert not ModelVersion.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_artifacts__of_many_parts__stream_with_their_digest(s3: str, tmp_path: Path) -> None:
+    path, store = tmp_path / "large", ArtifactStore.configured()
+    with path.open("wb") as file:
+        for _ in range(40):
+            file.write(os.urandom(1024 * 1024))
+    with path.open("rb") as file:
+        store.upload(file, "artifacts/large/1/model.onnx")
+    with (tmp_path / "back").open("wb") as back:
+        found = store.download("artifacts/large/1/model.onnx", back)
+    assert found == hashlib.sha256(path.read_bytes()).hexdigest()
