@@ -17,7 +17,6 @@ ENTRIES = (
     ("Approvals", "approval-list", "/approvals/"),
     ("Endpoints", "endpoint-list", "/endpoints/"),
     ("Rollouts", "rollout-list", "/rollouts/"),
-    ("Experiments", "experiment-list", "/experiments/"),
     ("Audit", "audit", "/audit/"),
 )
 

@@ -16,13 +16,15 @@ from apps.accounts.pages import page
 from apps.accounts.principals import principal_of
 from apps.deployments.models import Deployment, Rollout
 from apps.deployments.rollout import LIVE, State
+from apps.deployments.views import summary
 from apps.events.models import Event
-from apps.experiments.models import Experiment
 from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from apps.routing.models import Endpoint
 
 LIMIT = 12
 HITS = 6
+# Of interest to an auditor, not to somebody who comes to work.
+QUIET = ("user.signed_in",)
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "sentence": f"{len(needs)} waiting for you." if needs else "Nothing waits for you.",
         "needs": needs,
         "in_flight": [*_ramping(), *_deploying()],
-        "events": Event.objects.all()[:LIMIT],
+        "events": Event.objects.visible_to(principal).exclude(verb__in=QUIET)[:LIMIT],
     }
     return render(request, "home/home.html", context)
 
@@ -84,7 +86,9 @@ def _to_decide(principal: Principal) -> Iterator[Item]:
 
 
 def _rollouts(*states: State) -> QuerySet[Rollout]:
-    return Rollout.objects.filter(state__in=states).select_related("endpoint", "candidate__model")
+    return Rollout.objects.filter(state__in=states).select_related(
+        "endpoint", "candidate__model", "baseline"
+    )
 
 
 def _in_trouble() -> Iterator[Item]:
@@ -94,7 +98,7 @@ def _in_trouble() -> Iterator[Item]:
             title=f"{rollout.endpoint.name}: v{rollout.candidate.number}",
             href=reverse("rollout", args=[rollout.pk]),
             badge=rollout.state,
-            words=rollout.sentence[:120],
+            words=summary(rollout)[:120],
         )
 
 
@@ -105,12 +109,12 @@ def _ramping() -> Iterator[Item]:
             title=f"{rollout.endpoint.name}: v{rollout.candidate.number}",
             href=reverse("rollout", args=[rollout.pk]),
             badge=rollout.state,
-            words=rollout.sentence[:120],
+            words=summary(rollout)[:120],
         )
 
 
 def _deploying() -> Iterator[Item]:
-    running = Deployment.objects.unfinished().select_related("version__model", "target")
+    running = Deployment.objects.moving().select_related("version__model", "target")
     for deployment in running[:LIMIT]:
         version = deployment.version
         yield Item(
@@ -140,7 +144,5 @@ def _hits(query: str) -> Iterator[Hit]:
     for version in versions.select_related("model")[:HITS]:
         title = f"{version.model.name} {version.semantic_version}"
         yield Hit(title, reverse("version", args=[version.model.name, version.number]), "version")
-    for experiment in Experiment.objects.filter(name__icontains=query)[:HITS]:
-        yield Hit(experiment.name, reverse("experiment", args=[experiment.pk]), "experiment")
     for user in User.objects.filter(username__icontains=query, is_active=True)[:HITS]:
         yield Hit(user.username, f"{reverse('audit')}?actor={user.key}", "person")

@@ -1,14 +1,18 @@
 """Template tags and filters that every page may use."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import capfirst
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # One tone a state, everywhere; never colour alone, the word stands beside it.
 TONES: Mapping[str, str] = {
@@ -50,7 +54,8 @@ def badge(text: object, state: object = "", dot: bool = False) -> SafeString:
     """A status badge: `text` in the tone of `state` (or of the text itself)."""
     tone = TONES.get(str(state or text).lower(), "")
     classes = " ".join(filter(None, ("badge", tone, "dot" if dot else "")))
-    return format_html('<span class="{}">{}</span>', classes, words(text))
+    shown = words(text)
+    return format_html('<span class="{}">{}</span>', classes, capfirst(shown) if dot else shown)
 
 
 @register.simple_tag
@@ -96,6 +101,27 @@ def words(value: object) -> str:
 def happened(event: Any) -> str:
     """What an event says, in words: "rollout.step_passed" -> "Rollout step passed"."""
     return str(event.verb).replace(".", " ").replace("_", " ").capitalize()
+
+
+@register.simple_tag
+def subject(key: str) -> SafeString:
+    """An event's object, by its name and linked to its page where it has one."""
+    kind, _, name = key.partition(":")
+    shown = f"{kind} {name[-6:]}" if _UUID.fullmatch(name) else name
+    address = _address(kind, name)
+    if not address:
+        return format_html('<span class="note">{}</span>', shown)
+    return format_html('<a href="{}">{}</a>', address, shown)
+
+
+def _address(kind: str, name: str) -> str:
+    if kind == "version" and "/" in name:
+        model, _, number = name.rpartition("/")
+        return reverse("version", args=[model, number])
+    route = {"promotion": "approval", "model": "model", "endpoint": "endpoint"}.get(kind, "")
+    if kind in ("rollout", "experiment"):
+        route = kind
+    return reverse(route, args=[name]) if route and name else ""
 
 
 @register.filter
