@@ -132,21 +132,23 @@ def accuracy(
 
 def performance(version_key: str, since: datetime | None = None) -> list[PhaseAccuracy]:
     """A version's accuracy everywhere it served, newest phase first."""
+    keys = ("endpoint", "variant", "phase")
     rows = (
         _served(since)
         .filter(version_key=version_key)
-        .values("endpoint", "variant", "phase")
+        .values(*keys)
         .annotate(**_right())
         .order_by("endpoint", "-phase", "variant")
+        .values_list(*keys, "correct", "total", "sampled")
     )
     return [
         PhaseAccuracy(
-            endpoint=row["endpoint"],
-            variant=row["variant"],
-            phase=row["phase"],
-            accuracy=Accuracy(correct=row["correct"], total=row["total"], sampled=row["sampled"]),
+            endpoint=endpoint,
+            variant=variant,
+            phase=phase,
+            accuracy=Accuracy(correct=correct, total=total, sampled=sampled),
         )
-        for row in rows
+        for endpoint, variant, phase, correct, total, sampled in rows
     ]
 
 

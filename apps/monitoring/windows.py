@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -53,7 +54,7 @@ class Selection:
     phases: Collection[int] | None = None
     version_key: str | None = None
 
-    def parameters(self) -> dict[str, object]:
+    def parameters(self) -> dict[str, Any]:
         """What CHOSEN refers to."""
         return {
             "endpoint": self.endpoint,
@@ -87,7 +88,7 @@ def by_step(
     return found
 
 
-def _sums(by: tuple[str, ...], parameters: Mapping[str, object]) -> dict[Key, list[float]]:
+def _sums(by: tuple[str, ...], parameters: dict[str, Any]) -> dict[Key, list[float]]:
     """Sums of WHOLE and REAL, by what `by` computes."""
     sums = ", ".join(f"sum({name})::float8" for name in (*WHOLE, *REAL))
     statement = (
@@ -95,12 +96,12 @@ def _sums(by: tuple[str, ...], parameters: Mapping[str, object]) -> dict[Key, li
         f" WHERE {CHOSEN} GROUP BY {_ordinals(len(by))}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, dict(parameters))
+        cursor.execute(statement, parameters)
         return {row[: len(by)]: list(row[len(by) :]) for row in cursor.fetchall()}
 
 
 def _counts(
-    by: tuple[str, ...], kinds: tuple[str, ...], parameters: Mapping[str, object]
+    by: tuple[str, ...], kinds: tuple[str, ...], parameters: dict[str, Any]
 ) -> dict[Key, dict[str, dict[str, int]]]:
     """Counts by kind and bin, by what `by` computes."""
     pairs = ", ".join(f"('{kind}', {kind})" for kind in kinds)
@@ -112,7 +113,7 @@ def _counts(
     )
     found: dict[Key, dict[str, dict[str, int]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(statement, dict(parameters))
+        cursor.execute(statement, parameters)
         for *key, kind, index, count in cursor.fetchall():
             found.setdefault(tuple(key), {}).setdefault(kind, {})[index] = count
     return found
@@ -125,12 +126,15 @@ def _ordinals(count: int) -> str:
 def _traffic(sums: list[float], counts: Mapping[str, dict[str, int]]) -> VariantTraffic:
     whole = {name: int(value) for name, value in zip(WHOLE, sums, strict=False)}
     latency_sum_ms, prediction_sum = sums[len(WHOLE) :]
-    predictions = counts.get("predictions", {})
     return VariantTraffic(
         **whole,
         latency_sum_ms=latency_sum_ms,
         prediction_sum=prediction_sum,
         errors=counts.get("errors", {}),
-        latency=Sketch.from_bins(counts.get("latency", {})),
-        predictions={int(index): count for index, count in predictions.items()},
+        latency=Sketch(_by_number(counts.get("latency", {}))),
+        predictions=_by_number(counts.get("predictions", {})),
     )
+
+
+def _by_number(counts: Mapping[str, int]) -> dict[int, int]:
+    return {int(index): count for index, count in counts.items()}

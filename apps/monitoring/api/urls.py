@@ -1,5 +1,14 @@
 """REST routes of this app, under /api/v1/."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from apps.monitoring.api import views
+
+urlpatterns: list[URLPattern] = [
+    path("endpoints/<str:name>/traffic", views.EndpointTraffic.as_view(), name="api-traffic"),
+    path(
+        "models/<str:model>/versions/<str:version>/performance",
+        views.VersionPerformance.as_view(),
+        name="api-performance",
+    ),
+]

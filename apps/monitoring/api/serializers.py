@@ -1,0 +1,106 @@
+"""Shapes of the REST resources of monitoring."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+
+class PeriodSerializer(serializers.Serializer[Any]):
+    """Query of a time series; the last 15 minutes in about 120 steps unless it says otherwise."""
+
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    step_s = serializers.IntegerField(min_value=1, max_value=86_400, required=False)
+
+
+class SinceSerializer(serializers.Serializer[Any]):
+    """Query of what happened since some time; everything that is kept unless it says."""
+
+    since = serializers.DateTimeField(required=False)
+
+
+class SeriesSerializer(serializers.Serializer[Any]):
+    """A point a step; rates and quantiles are null where there was no traffic."""
+
+    at = serializers.ListField(child=serializers.DateTimeField())
+    requests = serializers.ListField(child=serializers.IntegerField())
+    failed = serializers.ListField(child=serializers.IntegerField())
+    error_rate = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    p50_ms = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    p95_ms = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    p99_ms = serializers.ListField(child=serializers.FloatField(allow_null=True))
+
+
+class VariantSerializer(serializers.Serializer[Any]):
+    """Exact counts of one variant; latencies in ms, of successful answers, within 1 %."""
+
+    variant = serializers.CharField()
+    requests = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    errors_by_kind = serializers.DictField(child=serializers.IntegerField())
+    error_rate = serializers.FloatField(allow_null=True)
+    cache_hits = serializers.IntegerField()
+    fallbacks = serializers.IntegerField()
+    p50_ms = serializers.FloatField(allow_null=True)
+    p95_ms = serializers.FloatField(allow_null=True)
+    p99_ms = serializers.FloatField(allow_null=True)
+    mean_batch_rows = serializers.FloatField(allow_null=True)
+    series = SeriesSerializer()
+
+
+class TotalsSerializer(serializers.Serializer[Any]):
+    """All variants together; `rejected` (by reason) reached none of them."""
+
+    requests = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    cache_hits = serializers.IntegerField()
+    fallbacks = serializers.IntegerField()
+    availability = serializers.FloatField(allow_null=True)
+    rejected = serializers.DictField(child=serializers.IntegerField())
+
+
+class TrafficSerializer(serializers.Serializer[Any]):
+    """An endpoint's traffic in [since, until)."""
+
+    endpoint = serializers.CharField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    step_s = serializers.IntegerField()
+    totals = TotalsSerializer()
+    variants = VariantSerializer(many=True)
+
+
+class IntervalSerializer(serializers.Serializer[Any]):
+    """Wilson's 95 % interval."""
+
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class AccuracySerializer(serializers.Serializer[Any]):
+    """`sampled` predictions, `total` of them with a label, `correct` of those right."""
+
+    correct = serializers.IntegerField()
+    total = serializers.IntegerField()
+    sampled = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True)
+    interval = IntervalSerializer(allow_null=True)
+    matured_share = serializers.FloatField(allow_null=True)
+
+
+class PhaseAccuracySerializer(serializers.Serializer[Any]):
+    """Where the version served: one variant and phase of an endpoint."""
+
+    endpoint = serializers.CharField()
+    variant = serializers.CharField()
+    phase = serializers.IntegerField()
+    accuracy = AccuracySerializer()
+
+
+class PerformanceSerializer(serializers.Serializer[Any]):
+    """How good a version's predictions were, by the labels that have arrived."""
+
+    version = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+    accuracy = AccuracySerializer()
+    phases = PhaseAccuracySerializer(many=True)
