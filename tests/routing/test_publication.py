@@ -134,11 +134,11 @@ def test_publish__spec_no_longer_used__expires(redis_client: "redis.Redis") -> N
     first = route(endpoint, stable(one))
     route(endpoint, stable(one))
     ttl = redis_client.ttl(contract.SPEC_KEY + first.digest)
-    assert 0 < int(ttl) <= publication.RETIRED_SPEC_S  # type: ignore[arg-type]  # redis-py's union
+    assert 0 < int(ttl) <= publication.RETIRED_SPEC_S
 
 
 def test_publish__subscribers__told_the_generation(redis_client: "redis.Redis") -> None:
-    listener = redis_client.pubsub(ignore_subscribe_messages=True)
+    listener = redis_client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py's
     listener.subscribe(contract.CHANGED_CHANNEL)
     listener.get_message(timeout=1)
     route(make_endpoint(), stable(deployed(1)))

@@ -26,13 +26,13 @@ from apps.routing.models import Endpoint, Generation, Override, Phase
 from apps.routing.selectors import EndpointChange, get_endpoint, get_generation
 from apps.routing.services import VariantWeight
 
-Permissions = ClassVar[Mapping[str, Permission]]
+Permissions = Mapping[str, Permission]
 
 
 class ListView(ListAPIView[Any], ApiGenericView):
     """A list with filters, in pages by position."""
 
-    permissions: Permissions = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
 
 class EndpointFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
@@ -51,7 +51,7 @@ class EndpointFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
 class Endpoints(ListView):
     """All endpoints; add one."""
 
-    permissions: Permissions = {"GET": Permission.VIEW, "POST": Permission.ROUTE}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.ROUTE}
     serializer_class = shapes.EndpointSerializer
     filterset_class = EndpointFilter
     queryset = Endpoint.objects.described()
@@ -72,7 +72,7 @@ class Endpoints(ListView):
 class OneEndpoint(ApiView):
     """One endpoint."""
 
-    permissions: Permissions = {"GET": Permission.VIEW, "PATCH": Permission.ROUTE}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "PATCH": Permission.ROUTE}
 
     @extend_schema(responses=shapes.EndpointSerializer)
     def get(self, request: Request, name: str) -> Response:
@@ -94,7 +94,7 @@ class OneEndpoint(ApiView):
 class Weights(ApiView):
     """Who gets what."""
 
-    permissions: Permissions = {"PUT": Permission.ROUTE}
+    permissions: ClassVar[Permissions] = {"PUT": Permission.ROUTE}
 
     @extend_schema(
         request=shapes.WeightsRequestSerializer,
@@ -119,7 +119,7 @@ class Weights(ApiView):
 class Preview(ApiView):
     """What a change of weights would do."""
 
-    permissions: Permissions = {"POST": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"POST": Permission.VIEW}
 
     @extend_schema(
         request=shapes.PreviewRequestSerializer,
@@ -187,7 +187,7 @@ class Overrides(ListView):
 class Acknowledge(ApiView):
     """Overrides that gateways may forget."""
 
-    permissions: Permissions = {"POST": Permission.ROUTE}
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROUTE}
 
     @extend_schema(
         request=shapes.AcknowledgeRequestSerializer,
@@ -210,7 +210,7 @@ class Acknowledge(ApiView):
 class Restore(ApiView):
     """The way back."""
 
-    permissions: Permissions = {"POST": Permission.ROLL_BACK}
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
 
     @extend_schema(
         request=shapes.RestoreRequestSerializer,
@@ -230,7 +230,7 @@ class Restore(ApiView):
 class AssignmentView(ApiView):
     """Why did this user get that version?"""
 
-    permissions: Permissions = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(
         parameters=[
@@ -252,7 +252,7 @@ class AssignmentView(ApiView):
 class Gateways(ApiView):
     """The gateway fleet."""
 
-    permissions: Permissions = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(responses=shapes.GatewaySerializer(many=True))
     def get(self, request: Request) -> Response:
@@ -263,7 +263,7 @@ class Gateways(ApiView):
 class Difference(ApiView):
     """Two states of the table, compared."""
 
-    permissions: Permissions = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(
         parameters=[OpenApiParameter("since", int, description="the one before, unless given")],
