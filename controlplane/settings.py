@@ -111,6 +111,7 @@ AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked_out"
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 CSRF_FAILURE_VIEW = "controlplane.faults.csrf_failure"
 
 REDIS_URL = CONFIG.redis_url.get_secret_value()

@@ -43,8 +43,9 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
-    path("admin/", admin.site.urls),
+    # Pages first: one of them stands in for the admin's own sign-in.
     *pages,
+    path("admin/", admin.site.urls),
 ]
 
 handler400 = "controlplane.faults.bad_request"

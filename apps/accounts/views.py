@@ -1,9 +1,11 @@
 """Pages: signing in and out, and the audit trail."""
 
+from urllib.parse import urlencode
+
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -11,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from apps.accounts import services
 from apps.accounts.access import Permission
+from apps.accounts.errors import PermissionDenied
 from apps.accounts.keyset import keyset
 from apps.accounts.models import User
 from apps.accounts.pages import page
@@ -44,6 +47,14 @@ class SignInView(LoginView):
         if isinstance(user, User):
             services.record_sign_in(actor=of_user(user))
         return response
+
+
+def admin_sign_in(request: HttpRequest) -> HttpResponse:
+    """Django's admin has no sign-in of its own: ours, or a refusal for whoever is not staff."""
+    if request.user.is_authenticated:
+        raise PermissionDenied("the admin is for administrators of a team")
+    query = urlencode({"next": reverse("admin:index")})
+    return redirect(f"{reverse('sign-in')}?{query}")
 
 
 class SignOutView(LogoutView):
