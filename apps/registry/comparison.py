@@ -66,7 +66,7 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)
-    return text if len(text) <= 40 else f"{text[:16]}…"
+    return text if len(text) <= 36 else f"{text[:16]}…"
 
 
 def _features(before: ModelSchema, after: ModelSchema) -> Difference:
