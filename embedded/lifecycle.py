@@ -19,7 +19,7 @@ from embedded.processes import Process, tail
 from embedded.schedule import Job
 from embedded.supervisord import Supervisord
 
-POLL_S = 0.1
+POLL_S = 0.25
 ENDPOINTS = "endpoints"
 BROKEN = frozenset({"BACKOFF", "EXITED", "FATAL", "STOPPED", "UNKNOWN"})
 

@@ -14,6 +14,16 @@ Probe = Callable[[], None]
 PROBE_TIMEOUT_S = 2.0
 
 
+def all_of(*probes: Probe) -> Probe:
+    """Ready when each of them is."""
+
+    def probe() -> None:
+        for one in probes:
+            one()
+
+    return probe
+
+
 def http_probe(*, port: int, path: str, accept: frozenset[int] = frozenset({200})) -> Probe:
     """Ready when `GET path` on loopback answers with one of the accepted statuses."""
 

@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import PartMissing
-from embedded.probes import http_probe
+from embedded.files import write_private
+from embedded.probes import all_of, http_probe
 from embedded.processes import Process
 
-PORTS = (
-    "S3",
-    "S3_GRPC",
-    "S3_MASTER",
-    "S3_MASTER_GRPC",
-    "S3_VOLUME",
-    "S3_VOLUME_GRPC",
-    "S3_FILER",
-    "S3_FILER_GRPC",
-    "S3_ADMIN",
-    "S3_ADMIN_GRPC",
-)
+OPTION_OF_PORT = {
+    "s3.port": "S3",
+    "s3.port.grpc": "S3_GRPC",
+    "master.port": "S3_MASTER",
+    "master.port.grpc": "S3_MASTER_GRPC",
+    "volume.port": "S3_VOLUME",
+    "volume.port.grpc": "S3_VOLUME_GRPC",
+    "filer.port": "S3_FILER",
+    "filer.port.grpc": "S3_FILER_GRPC",
+    "admin.port": "S3_ADMIN",
+    "admin.port.grpc": "S3_ADMIN_GRPC",
+}
 MEMORY_LIMIT = "192MiB"
 
 
@@ -45,45 +46,43 @@ class S3:
 
     def prepare(self) -> None:
         self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configuration = self._configuration_file()
-        configuration.touch(mode=0o600)
-        configuration.write_text(json.dumps(self._configuration()))
+        write_private(self._configuration_file(), json.dumps(self._configuration()))
+        options = (f"{name}={value}" for name, value in self._options().items())
+        write_private(self._options_file(), "\n".join(options) + "\n")
 
     def process(self) -> Process:
         return Process(
             name="s3",
-            command=(str(_binary()), "mini", *self._options()),
+            command=(str(_binary()), "mini", f"-options={self._options_file()}"),
             cwd=self.place,
             env={"GOMEMLIMIT": MEMORY_LIMIT, "HOME": str(self.place), "LC_ALL": "C"},
-            ports={name: self.ports[name] for name in PORTS},
-            probe=http_probe(port=self.ports["S3"], path="/healthz"),
+            ports={name: self.ports[name] for name in OPTION_OF_PORT.values()},
+            probe=all_of(
+                http_probe(port=self.ports["S3"], path="/healthz"),
+                # The filer shows the bucket, which is made a moment after the store answers.
+                http_probe(port=self.ports["S3_FILER"], path=f"/buckets/{self.bucket}/"),
+            ),
         )
 
-    def _options(self) -> list[str]:
-        ports = {
-            "s3.port": "S3",
-            "s3.port.grpc": "S3_GRPC",
-            "master.port": "S3_MASTER",
-            "master.port.grpc": "S3_MASTER_GRPC",
-            "volume.port": "S3_VOLUME",
-            "volume.port.grpc": "S3_VOLUME_GRPC",
-            "filer.port": "S3_FILER",
-            "filer.port.grpc": "S3_FILER_GRPC",
-            "admin.port": "S3_ADMIN",
-            "admin.port.grpc": "S3_ADMIN_GRPC",
+    def _options(self) -> dict[str, object]:
+        """The store's options. Its admin part is on because its worker is always on and, with
+        nobody to talk to, would try again without pause; telemetry is off."""
+        return {
+            "dir": self.place,
+            "ip": "127.0.0.1",
+            "ip.bind": "127.0.0.1",
+            **{option: self.ports[name] for option, name in OPTION_OF_PORT.items()},
+            "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
+            "s3.config": self._configuration_file(),
+            "admin.password": self.secret_access_key,
+            "webdav": "false",
+            "master.telemetry": "false",
+            "bucket": self.bucket,
         }
-        return [
-            f"-dir={self.place}",
-            "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1",
-            *(f"-{option}={self.ports[name]}" for option, name in ports.items()),
-            "-s3.port.iceberg=0",
-            "-s3.port.lance=0",
-            f"-s3.config={self._configuration_file()}",
-            "-admin.ui=false",
-            "-webdav=false",
-            f"-bucket={self.bucket}",
-        ]
+
+    def _options_file(self) -> Path:
+        return self.place / "weed.options"
 
     def _configuration_file(self) -> Path:
         return self.place / "s3.json"

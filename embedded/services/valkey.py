@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.errors import PartMissing
+from embedded.files import write_private
 from embedded.probes import redis_probe
 from embedded.processes import Process
 
@@ -23,9 +24,7 @@ class Valkey:
 
     def prepare(self) -> None:
         self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        configuration = self._configuration_file()
-        configuration.touch(mode=0o600)
-        configuration.write_text("\n".join(self._configuration()) + "\n")
+        write_private(self._configuration_file(), "\n".join(self._configuration()) + "\n")
 
     def process(self) -> Process:
         return Process(
