@@ -67,7 +67,11 @@ class VariantExposures:
 
 @dataclass(frozen=True)
 class IngestState:
-    """How the ingest stands: batches lost rows before them, and what the lake still awaits."""
+    """How the ingest of the last week stands.
+
+    `dropped` rows were lost by gateways whose spool was full; `pending_lake` batches have records
+    that are not in the lake yet.
+    """
 
     batches: int
     newest_at: datetime | None
@@ -198,7 +202,7 @@ def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> End
 
 
 def ingest_state() -> IngestState:
-    """How the ingest stands over all gateways."""
+    """How the ingest of all gateways stands."""
     found = IngestedBatch.objects.aggregate(
         batches=Count("id"), newest=Max("sealed_at"), lost=Sum("dropped")
     )
