@@ -172,10 +172,15 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["apps.accounts.api.permissions.RoutePermission"],
+    "PREPROCESSING_HOOKS": ["apps.accounts.api.openapi.leave_out_short_addresses"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.accounts.api.openapi.add_problem_schema",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
+        "StageEnum": ["dev", "staging", "production", "deprecated", "archived"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.accounts.access import Permission
+from apps.deployments.api.views import Deploy
 from controlplane import health, metrics, views
 
 
@@ -41,6 +42,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
+    path("v1/models/<str:model>/deploy", Deploy.as_view(), name="deploy"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
     # Pages first: one of them stands in for the admin's own sign-in.

@@ -71,6 +71,11 @@ class ProblemSchema(AutoSchema):
         return operation
 
 
+def leave_out_short_addresses(endpoints: list[Any], **_: Any) -> list[Any]:
+    """Preprocessing hook: `/v1/…` are second names of operations under `/api/v1/`."""
+    return [endpoint for endpoint in endpoints if not endpoint[0].startswith("/v1/")]
+
+
 def add_problem_schema(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing hook: the schema that every problem answer refers to."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
