@@ -9,7 +9,7 @@ from django.utils import timezone
 from apps.accounts.access import Principal, Role
 from apps.accounts.models import Membership, ServiceAccount, Team, User
 from apps.accounts.principals import of_service_account, of_user
-from apps.registry.models import ModelVersion, RegisteredModel
+from apps.registry.models import ModelVersion, RegisteredModel, Validation
 from apps.registry.promotion import APPROVED_STAGES, Stage
 from tests.registry.onnx_models import late_model
 
@@ -145,3 +145,20 @@ def _approve(version: ModelVersion) -> None:
         version.approved_digest = version.content_digest()
         version.approved_by = "user:grace"
         version.approved_at = timezone.now()
+
+
+def make_validation(version: ModelVersion, *, state: str = "passed") -> Validation:
+    """A finished validation of the version as it is now."""
+    now = timezone.now()
+    verdict = "pass" if state == "passed" else "fail"
+    return Validation.objects.create(
+        version=version,
+        state=state,
+        digest=version.content_digest(),
+        checks=[{"name": "artifact", "verdict": verdict, "detail": "examined", "figures": {}}],
+        requested_by="user:ada",
+        attempts=1,
+        lease_expires_at=now,
+        started_at=now,
+        finished_at=now,
+    )
