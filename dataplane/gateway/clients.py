@@ -22,9 +22,13 @@ class Key:
 
 @dataclass(frozen=True)
 class Clients:
-    """All keys by their SHA-256: finding one reveals nothing about others by its timing."""
+    """All keys by their SHA-256: finding one reveals nothing about others by its timing.
+
+    `loaded` is False until the first document arrives: nobody is known, and nobody is refused.
+    """
 
     revision: int = 0
+    loaded: bool = False
     keys: Mapping[str, Key] = field(default_factory=dict)
 
 
@@ -35,13 +39,15 @@ def compile_clients(document: ClientsDocument) -> Clients:
         for client in document.clients
         for digest, expires_at in client.key_digests.items()
     }
-    return Clients(document.revision, keys)
+    return Clients(document.revision, True, keys)
 
 
 def authenticate(clients: Clients, authorization: bytes) -> Key:
-    """The key behind an Authorization header. Raises Refusal 401."""
+    """The key behind an Authorization header. Raises Refusal 401, or 503 before any is known."""
     if authorization[:7].lower() != _BEARER:
         raise Refusal(401, "unauthenticated", "a bearer token is required")
+    if not clients.loaded:
+        raise Refusal(503, "not_ready", "no clients are loaded yet", retry_after=1)
     key = clients.keys.get(hashlib.sha256(authorization[7:].strip()).hexdigest())
     if key is None:
         raise Refusal(401, "unauthenticated", "the token is not known")

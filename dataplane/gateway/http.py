@@ -169,6 +169,8 @@ class Connection(asyncio.Protocol):
             self._host = True
         elif lowered == b"content-length" and int(value) > self._limits.max_body:
             self._fail(413, "the body is too large")
+        elif lowered == b"upgrade":
+            self._fail(400, "upgrades are not offered here")
         elif lowered == b"expect" and not self.closing:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -178,6 +180,8 @@ class Connection(asyncio.Protocol):
         self._exchange.keep_alive = self._parser.get_http_version() == "1.1"
         if not self._host and self._exchange.keep_alive:
             self._fail(400, "the Host header is missing")
+        elif self._exchange.method == b"CONNECT":
+            self._fail(400, "this is no proxy")
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)

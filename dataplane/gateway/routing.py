@@ -75,11 +75,14 @@ class Disk:
         return {digest: body for digest, body in found.items() if body is not None}
 
     def keep_specs(self, bodies: Mapping[str, bytes]) -> None:
-        """Add specs. They are on disk before the index that names them."""
+        """Add specs. They are on disk before the index that names them.
+
+        A first load of very many is left to the system to write out: their digests would betray
+        what a power cut tore, and Redis still has them.
+        """
+        sync = len(bodies) <= COMPILE_AHEAD
         for digest, body in bodies.items():
-            _write_atomically(self._specs / digest, body, sync=len(bodies) <= COMPILE_AHEAD)
-        if len(bodies) > COMPILE_AHEAD:
-            os.sync()
+            _write_atomically(self._specs / digest, body, sync=sync)
 
     def prune(self, digests: set[str]) -> None:
         """Delete specs that the index no longer names."""

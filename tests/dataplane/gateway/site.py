@@ -73,7 +73,7 @@ class Site:
         self.wait_for(self.publisher.publish(*specs))
 
     def wait_for(self, generation: int) -> None:
-        eventually(lambda: self.report() and self.report().generation == generation)
+        eventually(lambda: (report := self.report()) and report.generation == generation)
 
     def stop(self) -> None:
         if self.running is not None:
@@ -144,7 +144,7 @@ class Site:
 
     def report(self) -> GatewayReport | None:
         data = self.redis.get(REPORT_KEY + NAME)
-        return msgspec.json.decode(data, type=GatewayReport) if data else None  # type: ignore[arg-type]
+        return msgspec.json.decode(data, type=GatewayReport) if data else None
 
     def ship(self) -> None:
         """Do the recorder's work once."""
