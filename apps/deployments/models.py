@@ -155,7 +155,8 @@ class Rollout(models.Model):
 
     `steps` and `conditions` hold `rollout.Step` and `analysis.Conditions` as JSON;
     `baseline_phase` is the number of the routing phase that a rollback restores exactly. Every
-    transition raises `revision`. `latest` holds the verdicts of the last look, as JSON.
+    transition raises `revision`. `reason` is why it was asked for, `state_reason` why it came
+    into its state. `latest` holds the verdicts of the last look, as JSON.
     """
 
     id = models.UUIDField(primary_key=True, db_default=UUID7)
@@ -175,6 +176,7 @@ class Rollout(models.Model):
     step_phase = models.PositiveIntegerField(null=True, blank=True)
     generation = models.PositiveBigIntegerField(null=True, blank=True)
     reason = models.TextField(blank=True)
+    state_reason = models.TextField(blank=True)
     latest = models.JSONField(default=list, blank=True)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())

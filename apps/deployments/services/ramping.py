@@ -29,6 +29,7 @@ from apps.deployments.rollout import (
     default_steps,
     promotion,
 )
+from apps.deployments.services.plans import check_conditions, check_steps
 from apps.deployments.services.routes import follow
 from apps.deployments.services.traffic import check_approval, incumbent_of
 from apps.deployments.services.verdicts import write_verdicts
@@ -42,7 +43,6 @@ from apps.routing.services import acquire_lease
 log = structlog.get_logger(__name__)
 
 ROLLOUTS = system("rollout")
-MAX_STEPS = 50
 
 # The verb of each transition; a failed metric and a person's rollback read alike in the log.
 VERBS = {
@@ -129,42 +129,6 @@ def _create(
         reason=reason,
     )
     return rollout
-
-
-def check_steps(steps: Sequence[Step]) -> None:
-    """Raises Invalid unless the steps rise within 1..10,000 and ask for nothing impossible."""
-    if not 1 <= len(steps) <= MAX_STEPS:
-        raise Invalid(f"a rollout has 1 to {MAX_STEPS} steps", field="steps")
-    reached = 0
-    for number, step in enumerate(steps):
-        if not reached < step.weight <= 10_000:
-            raise Invalid(
-                "weights are basis points that rise from step to step, up to 10000",
-                field=f"steps[{number}].weight",
-            )
-        if step.hold_s < 0 or step.minimum_requests < 0 or step.minimum_labels < 0:
-            raise Invalid("a step asks for no less than 0", field=f"steps[{number}]")
-        reached = step.weight
-
-
-def check_conditions(conditions: Conditions) -> None:
-    """Raises Invalid for limits that contradict each other or that nothing could meet."""
-    pairs = (("error_rate", 1.0), ("p99", 1e7))
-    for name, top in pairs:
-        unit = "_ms" if name == "p99" else ""
-        passing = getattr(conditions, f"{name}_pass{unit}")
-        failing = getattr(conditions, f"{name}_fail{unit}")
-        if not 0 < passing <= failing <= top:
-            raise Invalid(
-                "the passing limit lies above 0 and not above the failing one",
-                field=f"conditions.{name}_pass{unit}",
-            )
-    for name in ("alpha", "accuracy_drop_fail"):
-        if not 0 < getattr(conditions, name) < 1:
-            raise Invalid("must lie between 0 and 1", field=f"conditions.{name}")
-    for name in ("error_ratio_fail", "harm_ratio", "step_deadline_s", "answer_deadline_s"):
-        if getattr(conditions, name) <= 0:
-            raise Invalid("must be positive", field=f"conditions.{name}")
 
 
 def tick_rollout(*, rollout_id: UUID, now: datetime) -> Rollout:
@@ -257,7 +221,7 @@ def _apply(actor: Principal, rollout: Rollout, decision: Decision, *, now: datet
     then = after(before, trigger) if trigger else None
     if trigger is None or then is None:
         raise TransitionRefused(f"a rollout that is {before} cannot {trigger}")
-    if not _swap(rollout, then, now):
+    if not _swap(rollout, then, decision.reason, now):
         return False
     write_verdicts(rollout, decision.verdicts, now=now, final=True)
     follow(actor, rollout, trigger, reason=decision.reason, now=now)
@@ -285,12 +249,13 @@ def _apply(actor: Principal, rollout: Rollout, decision: Decision, *, now: datet
     return True
 
 
-def _swap(rollout: Rollout, then: State, now: datetime) -> bool:
+def _swap(rollout: Rollout, then: State, reason: str, now: datetime) -> bool:
     """Compare-and-swap on `(state, revision)`; `rollout` then holds the new values."""
     finished = then in (State.COMPLETED, State.ROLLED_BACK, State.ABORTED)
     values = {
         "state": then.value,
         "revision": rollout.revision + 1,
+        "state_reason": reason,
         "state_entered_at": now,
         "ended_at": now if finished else None,
     }

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,11 +122,14 @@ def signed(value: Manifest, *, purpose: str = MANIFEST_PURPOSE) -> SignedDocumen
     return signing.sign(value, purpose=purpose, key_id="primary", private_key=KEY)
 
 
-def start_puller(services: PrivateServices) -> Running:
+OWN_KEYS = {"PULLER_TOKEN": TOKEN, "ROUTING_PUBLIC_KEYS": PUBLIC_KEYS}
+
+
+def start_puller(services: PrivateServices, keys: Mapping[str, str] = OWN_KEYS) -> Running:
+    """A puller; with no `keys` it trusts the control plane of these services."""
     port = services.ports["PULLER"]
     environment = services.environment() | {
-        "PULLER_TOKEN": TOKEN,
-        "ROUTING_PUBLIC_KEYS": PUBLIC_KEYS,
+        **keys,
         "PULLER_PROBE_S": "0.2",
         "PULLER_BACKOFF_MAX_S": "1",
         "PYTHONPATH": str(CHECKOUT),

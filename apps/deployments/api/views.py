@@ -1,0 +1,301 @@
+"""REST resources of deployments and rollouts: each parses, makes one service call, renders."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+from uuid import UUID
+
+import django_filters as filters  # type: ignore[import-untyped]  # has no types
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.access import Permission
+from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.deployments import deployment, services
+from apps.deployments.api import examples
+from apps.deployments.api import serializers as shapes
+from apps.deployments.models import Deployment, Rollout, Target, Verdict
+from apps.deployments.rollout import Step, default_conditions
+from apps.deployments.selectors import get_deployment, get_rollout
+from apps.registry.selectors import get_model, get_version
+from apps.routing.selectors import get_endpoint
+
+Permissions = Mapping[str, Permission]
+POLL_S = 0.2
+
+
+class ListView(ListAPIView[Any], ApiGenericView):
+    """A list with filters, in pages by position."""
+
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
+
+
+class Deploy(ApiView):
+    """Bring a version of a model onto the target."""
+
+    permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+
+    @extend_schema(
+        request=shapes.DeployRequestSerializer,
+        responses={
+            200: shapes.DeployAnswerSerializer,
+            202: shapes.DeployAnswerSerializer,
+        },
+        examples=[examples.DEPLOY, examples.DEPLOYED],
+    )
+    def post(self, request: Request, model: str) -> Response:
+        """Deploy a version; 200 when it was healthy within `wait_s`, else 202."""
+        given = validated(shapes.DeployRequestSerializer(data=request.data))
+        wait_s = given.pop("wait_s")
+        version = get_version(get_model(model).name, given.pop("version"))
+        started = services.deploy(actor=self.principal, version=version, **given)
+        seen = _wait(started, wait_s)
+        answer = {
+            "deployment_id": seen.pk,
+            "status": seen.state,
+            "endpoint": seen.endpoint_name,
+        }
+        return Response(answer, status=200 if seen.state == deployment.State.HEALTHY else 202)
+
+
+def _wait(started: Deployment, wait_s: float) -> Deployment:
+    """The deployment at its end, or as it is when the time is up."""
+    deadline = time.monotonic() + wait_s
+    seen = started
+    while seen.state not in deployment.FINISHED and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        seen = get_deployment(started.pk)
+    return seen
+
+
+class DeploymentFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+    """By model, version number, state and target."""
+
+    model = filters.CharFilter(field_name="version__model__name")
+    version = filters.NumberFilter(field_name="version__number")
+    state = filters.ChoiceFilter(choices=[(state.value, state.value) for state in deployment.State])
+    target = filters.CharFilter(field_name="target__name")
+
+    class Meta:
+        model = Deployment
+        fields: tuple[str, ...] = ()
+
+
+class Deployments(ListView):
+    """All deployments, newest first."""
+
+    serializer_class = shapes.DeploymentSerializer
+    filterset_class = DeploymentFilter
+    queryset = Deployment.objects.select_related("version__model", "target")
+
+
+class OneDeployment(ApiView):
+    """One deployment."""
+
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=shapes.DeploymentSerializer)
+    def get(self, request: Request, deployment_id: UUID) -> Response:
+        """How far a deployment is."""
+        return Response(shapes.DeploymentSerializer(get_deployment(deployment_id)).data)
+
+
+class RemoveDeployment(ApiView):
+    """Take a version off its target."""
+
+    permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+
+    @extend_schema(
+        request=shapes.ActionReasonSerializer,
+        responses={202: shapes.DeploymentSerializer},
+        examples=[examples.REASON],
+    )
+    def post(self, request: Request, deployment_id: UUID) -> Response:
+        """Unload the version, unless the routing table still needs it."""
+        given = validated(shapes.ActionReasonSerializer(data=request.data))
+        found = get_deployment(deployment_id)
+        services.remove_deployment(actor=self.principal, deployment=found, **given)
+        removed = get_deployment(deployment_id)
+        return Response(shapes.DeploymentSerializer(removed).data, status=202)
+
+
+class Targets(ListView):
+    """Places that versions are deployed to."""
+
+    serializer_class = shapes.TargetSerializer
+    queryset = Target.objects.all()
+
+
+class RolloutFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+    """By endpoint, model, candidate's number and state; `active` tells those not yet over."""
+
+    endpoint = filters.CharFilter(field_name="endpoint__name")
+    model = filters.CharFilter(field_name="endpoint__model__name")
+    candidate = filters.NumberFilter(field_name="candidate__number")
+    state = filters.CharFilter(field_name="state")
+    active = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Rollout
+        fields: tuple[str, ...] = ()
+
+
+ROLLOUTS = Rollout.objects.select_related("endpoint__model", "candidate__model", "baseline__model")
+
+
+class Rollouts(ListView):
+    """All rollouts, newest first."""
+
+    serializer_class = shapes.RolloutSerializer
+    filterset_class = RolloutFilter
+    queryset = ROLLOUTS.all()
+
+
+class EndpointRollouts(ListView):
+    """An endpoint's rollouts; start one."""
+
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.ROUTE}
+    serializer_class = shapes.RolloutSerializer
+    queryset = ROLLOUTS.all()
+
+    def get_queryset(self) -> QuerySet[Rollout]:
+        """Rollouts of the endpoint in the path."""
+        name = self.kwargs.get("name", "")
+        if not getattr(self, "swagger_fake_view", False):
+            get_endpoint(name)
+        return ROLLOUTS.filter(endpoint__name=name)
+
+    @extend_schema(
+        request=shapes.NewRolloutSerializer,
+        responses={201: shapes.RolloutSerializer},
+        examples=[examples.ROLLOUT],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Ramp a candidate up; the endpoint is held until the ramp is over."""
+        given = validated(shapes.NewRolloutSerializer(data=request.data))
+        endpoint = get_endpoint(name)
+        steps = given.get("steps")
+        limits = default_conditions(endpoint.model.tier)
+        made = services.create_rollout(
+            actor=self.principal,
+            endpoint=endpoint,
+            candidate=get_version(endpoint.model.name, given["candidate"]),
+            steps=None if steps is None else [Step(**step) for step in steps],
+            conditions=replace(limits, **given["conditions"]),
+            reason=given["reason"],
+        )
+        return Response(_rollout(made.pk), status=201)
+
+
+class OneRollout(ApiView):
+    """One rollout."""
+
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
+
+    @extend_schema(responses=shapes.RolloutSerializer)
+    def get(self, request: Request, rollout_id: UUID) -> Response:
+        """How far a rollout is, and what its last look found."""
+        return Response(_rollout(rollout_id))
+
+
+class RolloutAction(ApiView):
+    """What a person may do with a rollout, each with a reason."""
+
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROUTE}
+    perform: ClassVar[Callable[..., Rollout]]
+    shape: ClassVar[type[shapes.ActionReasonSerializer]] = shapes.ActionReasonSerializer
+
+    def _perform(self, request: Request, rollout_id: UUID) -> Response:
+        given = validated(self.shape(data=request.data))
+        type(self).perform(actor=self.principal, rollout=get_rollout(rollout_id), **given)
+        return Response(_rollout(rollout_id))
+
+
+_ACTION = extend_schema(
+    request=shapes.ActionReasonSerializer,
+    responses=shapes.RolloutSerializer,
+    examples=[examples.REASON],
+)
+
+
+class Pause(RolloutAction):
+    """Stay at the current step."""
+
+    perform = staticmethod(services.pause)
+
+    @_ACTION
+    def post(self, request: Request, rollout_id: UUID) -> Response:
+        """Pause; guardrails go on watching."""
+        return self._perform(request, rollout_id)
+
+
+class Resume(RolloutAction):
+    """Go on."""
+
+    perform = staticmethod(services.resume)
+
+    @_ACTION
+    def post(self, request: Request, rollout_id: UUID) -> Response:
+        """Resume after a pause, or answer a rollout that waits for a person."""
+        return self._perform(request, rollout_id)
+
+
+class Promote(RolloutAction):
+    """Do not wait."""
+
+    perform = staticmethod(services.promote)
+    shape = shapes.PromoteSerializer
+
+    @extend_schema(
+        request=shapes.PromoteSerializer,
+        responses=shapes.RolloutSerializer,
+        examples=[examples.PROMOTE],
+    )
+    def post(self, request: Request, rollout_id: UUID) -> Response:
+        """Take the next step now, or all of them."""
+        return self._perform(request, rollout_id)
+
+
+class Abort(RolloutAction):
+    """Give up."""
+
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
+    perform = staticmethod(services.abort)
+
+    @_ACTION
+    def post(self, request: Request, rollout_id: UUID) -> Response:
+        """Give the rollout up; everybody gets back what they had before it."""
+        return self._perform(request, rollout_id)
+
+
+class Rollback(RolloutAction):
+    """Take it back."""
+
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
+    perform = staticmethod(services.roll_back)
+
+    @_ACTION
+    def post(self, request: Request, rollout_id: UUID) -> Response:
+        """Roll back now, in one generation; also after the rollout was completed."""
+        return self._perform(request, rollout_id)
+
+
+class Verdicts(ListView):
+    """A rollout's verdict log, newest first."""
+
+    serializer_class = shapes.VerdictSerializer
+    queryset = Verdict.objects.all()
+
+    def get_queryset(self) -> QuerySet[Verdict]:
+        """Verdicts of the rollout in the path."""
+        if getattr(self, "swagger_fake_view", False):
+            return Verdict.objects.none()
+        return get_rollout(self.kwargs["rollout_id"]).verdicts.all()
+
+
+def _rollout(rollout_id: UUID) -> dict[str, Any]:
+    return dict(shapes.RolloutSerializer(get_rollout(rollout_id)).data)
