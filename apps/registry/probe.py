@@ -3,7 +3,7 @@
 import base64
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Job:
 
     path: Path
     schema: ModelSchema
-    rows: list[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
 
 
 def probe(job: Job, *, timeout_s: float = TIMEOUT_S) -> Probed:

@@ -1,5 +1,6 @@
 """Small ONNX graphs for tests."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def build(
     return data
 
 
-def identity_model(inputs: dict[str, tuple[int, int]]) -> bytes:
+def identity_model(inputs: Mapping[str, tuple[int, int]]) -> bytes:
     """Inputs name -> (element type, width); answers the first of them as `probabilities`."""
     tensors = [tensor(name, width, kind) for name, (kind, width) in inputs.items()]
     first = tensors[0]

@@ -127,8 +127,8 @@ def test_models__changed__event_has_before_and_after(call: Call) -> None:
     answer = call(scientist(), "PATCH", "/models/flights", {"description": "late?"})
     assert answer.json()["description"] == "late?"
     event = Event.objects.get(verb="model.updated")
-    assert event.before is not None
-    assert (event.before["description"], event.after["description"]) == ("", "late?")
+    texts = [side["description"] for side in (event.before, event.after) if side]
+    assert texts == ["", "late?"]
 
 
 def test_models__changed_to_the_same__no_event(call: Call) -> None:
@@ -229,10 +229,8 @@ def test_promotion__asked_and_approved__stage_and_history(call: Call) -> None:
 def test_promotion__own_approval__403_and_event(call: Call) -> None:
     path = asked(call)
     answer = call(scientist(), "POST", f"{path}/approve", {"reason": "mine"})
-    assert (answer.status_code, answer.json()["type"]) == (
-        403,
-        "urn:switchyard:problem:self-approval",
-    )
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "urn:switchyard:problem:self-approval"
     assert Event.objects.filter(verb="promotion.approval_refused").count() == 1
 
 
@@ -262,9 +260,8 @@ def test_stages__through_the_api__as_the_services_allow(call: Call) -> None:
     for move, stage in (("deprecate", "deprecated"), ("reinstate", "production")):
         answer = call(operator, "POST", f"{path}/{move}", {"reason": "drill"})
         assert answer.json()["stage"] == stage
-    assert (
-        call(scientist(), "GET", "/models/flights/production").json()[0]["version"] == "flights/1"
-    )
+    (held,) = call(scientist(), "GET", "/models/flights/production").json()
+    assert held["version"] == "flights/1"
     early = call(scientist(), "GET", "/models/flights/production?at=2020-01-01T00:00:00Z")
     assert early.json() == []
     bad = call(scientist(), "GET", "/models/flights/production?at=yesterday")
@@ -278,10 +275,10 @@ def test_stages__through_the_api__as_the_services_allow(call: Call) -> None:
 def test_lists__many_rows__as_many_queries_as_few(
     call: Call, path: str, most: int, django_assert_max_num_queries: Callable[[int], Any]
 ) -> None:
+    asked(call)
     for number in range(20):
         make_model(f"model-{number}")
         make_version()
-    asked(call)
     actor = scientist()
     call(actor, "GET", path)
     with django_assert_max_num_queries(most):

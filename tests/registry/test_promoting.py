@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -46,7 +48,7 @@ from tests.registry.factories import (
 pytestmark = pytest.mark.django_db
 
 
-def validated_version(stage: str = "dev", **fields: object) -> ModelVersion:
+def validated_version(stage: str = "dev", **fields: Any) -> ModelVersion:
     version = make_version(stage=stage, **fields)
     make_validation(version)
     return version
@@ -334,9 +336,10 @@ def test_stages__archiving_production__refused() -> None:
 
 def test_history__rows__cannot_be_changed_or_removed() -> None:
     services.approve(actor=approver(), request=asked())
-    for change in (lambda rows: rows.update(reason="x"), lambda rows: rows.delete()):
+    rows = StageTransition.objects.all()
+    for change in (partial(rows.update, reason="x"), rows.delete):
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-            change(StageTransition.objects.all())
+            change()
 
 
 def test_history__table__cannot_be_emptied() -> None:
