@@ -17,7 +17,7 @@ def calling() -> Caller:
 
     def made(principal: Principal) -> APIClient:
         client = APIClient()
-        client.force_authenticate(user=None, token=principal)
+        client.force_authenticate(user=None, token=principal)  # type: ignore[arg-type]  # request.auth
         return client
 
     return made

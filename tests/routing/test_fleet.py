@@ -46,8 +46,8 @@ def report(client: "redis.Redis", name: str = "gateway-1", **fields: object) -> 
     client.set(contract.REPORT_KEY + name, body, ex=10)
 
 
-def withdraw(client: "redis.Redis", gateway: str = "gateway-1", **fields: object) -> str:
-    """Write an override as a gateway does; returns its field."""
+def withdraw(client: "redis.Redis", gateway: str = "gateway-1", **fields: object) -> None:
+    """Write an override as a gateway does."""
     override = msgspec.structs.replace(
         contract.Override(
             gateway=gateway,
@@ -65,7 +65,6 @@ def withdraw(client: "redis.Redis", gateway: str = "gateway-1", **fields: object
     )
     field = f"{gateway}:{override.key}"
     client.hset(contract.OVERRIDES_KEY, field, msgspec.json.encode(override))
-    return field
 
 
 def collect(after_s: float = 0) -> None:
@@ -197,14 +196,14 @@ def test_acknowledge__gateway_has_forgotten__spec_forgets_too(
     redis_client: "redis.Redis",
 ) -> None:
     endpoint = ramp()
-    field = withdraw(redis_client)
+    withdraw(redis_client)
     collect()
     services.acknowledge_override(
         actor=operator(), endpoint=endpoint, rollout_key=ROLLOUT, variant="canary", reason="seen"
     )
-    redis_client.hdel(contract.OVERRIDES_KEY, field)
     report(redis_client)
     collect(1)
+    assert not redis_client.exists(contract.OVERRIDES_KEY)
     generation = route(endpoint, stable(deployed(3)))
     assert read_spec(generation.digest).acknowledged_overrides == ()
 
@@ -240,3 +239,12 @@ def test_api__override_acknowledged__listed_with_who(
     path = "/api/v1/endpoints/flights/overrides"
     assert api.post(f"{path}/acknowledge", body, format="json").status_code == 200
     assert api.get(path).json()["results"][0]["acknowledged_by"] == "user:olga"
+
+
+def test_collect__override_newer_than_the_report__kept(redis_client: "redis.Redis") -> None:
+    ramp()
+    withdraw(redis_client, at=NOW.timestamp())
+    report(redis_client)
+    collect(1)
+    assert Override.objects.get().cleared_at is None
+    assert redis_client.exists(contract.OVERRIDES_KEY)

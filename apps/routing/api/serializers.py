@@ -96,7 +96,7 @@ class PhaseSerializer(serializers.ModelSerializer[Phase]):
 
     class Meta:
         model = Phase
-        fields = (
+        fields: tuple[str, ...] = (
             "number",
             "variants",
             "ranges",
@@ -116,7 +116,9 @@ class RunningPhaseSerializer(PhaseSerializer):
     """The phase that runs, without its buckets."""
 
     class Meta(PhaseSerializer.Meta):
-        fields = tuple(name for name in PhaseSerializer.Meta.fields if name != "ranges")
+        fields: tuple[str, ...] = tuple(
+            name for name in PhaseSerializer.Meta.fields if name != "ranges"
+        )
         read_only_fields = fields
 
 
@@ -223,7 +225,7 @@ class GatewaySerializer(serializers.Serializer[Any]):
     epoch = serializers.IntegerField()
     generation = serializers.IntegerField()
     behind = serializers.IntegerField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # the metaclass takes it away
     refused = serializers.CharField()
     overrides = serializers.ListField(child=serializers.CharField())
     spool_bytes = serializers.IntegerField()

@@ -37,6 +37,7 @@ T = TypeVar("T")
 FLEET = system("fleet")
 LAG_ALLOWED = timedelta(seconds=10)
 GONE_AFTER = timedelta(seconds=15)
+SETTLED_AFTER = timedelta(seconds=30)
 UNAPPROVED = "endpoint.unapproved_traffic"
 
 
@@ -48,10 +49,10 @@ def collect_gateway_reports(*, now: datetime) -> list[GatewayReport]:
     """
     try:
         reports, overrides = _read()
+        _take_overrides(overrides, reports, now=now)
     except redis.RedisError as error:
         log.warning("fleet.unreadable", error=str(error))
         return list(GatewayReport.objects.all())
-    _take_overrides(overrides, reports, now=now)
     _take_reports(reports, now=now)
     return list(GatewayReport.objects.all())
 
@@ -183,19 +184,20 @@ def _take_overrides(
     *,
     now: datetime,
 ) -> None:
-    """Add what is new, and mark as cleared what a gateway that reports holds no more."""
-    open_rows = {_identity(row): row for row in Override.objects.filter(cleared_at__isnull=True)}
+    """Add what is new; clear what a gateway that reports holds no more."""
+    known = {_identity(row) for row in Override.objects.filter(cleared_at__isnull=True)}
     for override in overrides:
-        if open_rows.pop((override.gateway, override.key), None) is None:
+        if (override.gateway, override.key) not in known:
             take_override(override)
     held = {report.gateway: report.overrides for report in reports}
-    forgotten = [
-        row.pk
-        for (gateway, key), row in open_rows.items()
-        if gateway in held and key not in held[gateway]
-    ]
+    # A gateway's report may be a moment older than the override beside it.
+    settled = Override.objects.filter(
+        cleared_at__isnull=True, gateway__in=held, withdrawn_at__lt=now - SETTLED_AFTER
+    )
+    forgotten = [row for row in settled if row.override_key not in held[row.gateway]]
     if forgotten:
-        Override.objects.filter(pk__in=forgotten).update(cleared_at=now)
+        Override.objects.filter(pk__in=[row.pk for row in forgotten]).update(cleared_at=now)
+        client().hdel(contract.OVERRIDES_KEY, *[":".join(_identity(row)) for row in forgotten])
 
 
 def _identity(row: Override) -> tuple[str, str]:
