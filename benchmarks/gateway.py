@@ -1,0 +1,125 @@
+"""Single-row predictions a second through the gateway, beside Triton asked directly.
+
+Everything is on at the gateway: authentication, validation, an 80/20 split over two versions,
+counters, exposures, sampled records on disk, the recorder shipping them to Valkey. Both sides
+share the machine with the load generator, run in turn, and the figure is the median of the ratios.
+
+    python -m benchmarks.gateway [--seconds 5] [--pairs 3]
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import psutil
+
+from benchmarks import rig
+from benchmarks.load import Load, Result, generator, run
+
+USERS = 64
+
+
+def main() -> None:
+    """Print each figure as name=value."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--pairs", type=int, default=3)
+    options = parser.parse_args()
+    site = rig.Rig()
+    try:
+        prepare(site)
+        measure(site, seconds=options.seconds, pairs=options.pairs)
+    finally:
+        site.stop()
+
+
+def prepare(site: rig.Rig) -> None:
+    """Two loaded versions, split 80/20, and a gateway that serves them."""
+    site.start()
+    for number in (1, 2):
+        rig.install_model(site.environment, number, bias=float(number))
+    address = site.grpc_address
+    variants = [
+        rig.variant(1, address),
+        rig.variant(2, address, key="canary", role="canary"),
+    ]
+    site.publisher.publish(
+        rig.endpoint(variants, {"stable": 8_000, "canary": 2_000}, rollout="bench")
+    )
+    site.start_gateway()
+
+
+def measure(site: rig.Rig, *, seconds: float, pairs: int) -> None:
+    """Run the pairs and print the medians."""
+    gateway_load, triton_load = through_gateway(site, seconds), direct(site, seconds)
+    for load in (gateway_load, triton_load):
+        run(Load(load.url, load.bodies, load.authorization, seconds=1.0))
+    found: list[tuple[Result, Result]] = []
+    cpu: list[float] = []
+    for _ in range(pairs):
+        beside = run(triton_load)
+        spent = _cpu_seconds(site)
+        ours = run(gateway_load)
+        cpu.append((_cpu_seconds(site) - spent) / (ours.requests_per_second * seconds) * 1e6)
+        found.append((ours, beside))
+        time.sleep(0.5)
+    report(found, cpu)
+
+
+def report(found: list[tuple[Result, Result]], cpu: list[float]) -> None:
+    """The figures, one a line."""
+    figures = {
+        "load_generator": generator(),
+        "gateway_rps": _median([ours.requests_per_second for ours, _ in found]),
+        "gateway_p50_ms": _median([ours.p50_ms for ours, _ in found]),
+        "gateway_p99_ms": _median([ours.p99_ms for ours, _ in found]),
+        "gateway_errors": sum(ours.errors for ours, _ in found),
+        "gateway_cpu_us_per_request": _median(cpu),
+        "triton_http_rps": _median([beside.requests_per_second for _, beside in found]),
+        "triton_http_errors": sum(beside.errors for _, beside in found),
+        "gateway_vs_triton_http": _median(
+            [ours.requests_per_second / beside.requests_per_second for ours, beside in found]
+        ),
+    }
+    for name, value in figures.items():
+        print(f"{name}={value}", flush=True)
+
+
+def through_gateway(site: rig.Rig, seconds: float) -> Load:
+    """Single rows of many users."""
+    bodies = tuple(
+        json.dumps({"model": "rig", "features": rig.example(), "user_id": f"user-{number}"})
+        for number in range(USERS)
+    )
+    url = f"http://127.0.0.1:{site.port}/v1/predict"
+    return Load(url, bodies, f"Bearer {rig.CLIENT_KEY}", seconds=seconds)
+
+
+def direct(site: rig.Rig, seconds: float) -> Load:
+    """The same row as Triton's own JSON."""
+    example = rig.example()
+    tensors = [
+        _tensor("numeric", "FP32", [example[name] for name in rig.NUMBERS]),
+        _tensor("code", "INT64", [example["code"]]),
+    ]
+    url = f"http://127.0.0.1:{site.triton_port}/v2/models/rig-v1/infer"
+    return Load(url, (json.dumps({"inputs": tensors}),), seconds=seconds)
+
+
+def _tensor(name: str, datatype: str, data: list[float]) -> dict[str, object]:
+    return {"name": name, "shape": [1, len(data)], "datatype": datatype, "data": data}
+
+
+def _cpu_seconds(site: rig.Rig) -> float:
+    """Processor time of the gateway process so far."""
+    times = psutil.Process(site.running[0].pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+if __name__ == "__main__":
+    main()
