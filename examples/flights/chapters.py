@@ -82,7 +82,6 @@ def refuse_the_unapproved(scene: Scene) -> None:
             "weights": (409, lambda: operations.put_weights(scene, {"v1": 9_000, "v2": 1_000})),
             "deploy": (409, lambda: operations.deploy(scene, "v2", traffic=10)),
             "rollout": (409, lambda: operations.start_rollout(scene, "v2", steps=(5, 100))),
-            "experiment": (409, lambda: operations.start_experiment(scene, "v1", "v2")),
             "pin": (404, lambda: operations.predict_pinned(scene, scene.number("v2"))),
         }
         for way, (status, call) in ways.items():
@@ -158,20 +157,28 @@ def withdraw_v3(scene: Scene) -> None:
         step.see(f"v2 in {good:.3f} of {n_good}")
 
 
+def refuse_the_archived(scene: Scene) -> None:
+    expected = "the phase of an archived version is not restored"
+    with scene.ledger.step("archive v1 and restore its phase", expected=expected) as step:
+        stage = operations.retire(scene, "v1")
+        _refused(step, "restore", 409, lambda: operations.restore_phase_of(scene, "v1"))
+        step.see(f"v1 is {stage}")
+
+
 def close_the_books(scene: Scene) -> None:
-    expected = "requests per version in the control plane equal what the client saw"
+    expected = "the control plane counted what the client saw, to the last request and label"
     with scene.ledger.step("stop the traffic, compare the counts", expected=expected) as step:
         scene.replay.stop()
-        saw = dict(sightings.by_version(scene.replay.answers))
-        counted = watch(
-            lambda: operations.counted_requests(scene),
+        step.require(scene.replay.outcomes_refused == 0, "outcomes were refused")
+        saw = sightings.books(scene.replay.answers)
+        watch(
+            lambda: operations.books(scene),
             until=lambda found: found == saw,
-            describe=lambda found: f"counted {found}, the client saw {saw}",
+            describe=lambda found: f"counted {_told(found)}" if found != saw else "equal",
             tell=scene.ledger.tell,
             timeout_s=BOOKS_S,
         )
-        step.require(scene.replay.outcomes_refused == 0, "outcomes were refused")
-        step.see(f"{counted}; {scene.replay.outcomes_accepted} outcomes accepted")
+        step.see(_told(saw))
 
 
 def _refused(step: Step, way: str, status: int, call: Callable[[], Any]) -> None:
@@ -195,7 +202,12 @@ def _versions(answers: list[Any]) -> str:
 
 
 def _why(rollout: dict[str, Any]) -> str:
-    return str(rollout.get("reason") or rollout["state"])
+    return str(rollout["state_reason"])
+
+
+def _told(found: sightings.Books) -> str:
+    versions = ", ".join(f"{version} {count}" for version, count in found.recorded.items())
+    return f"{versions}, failed {found.failed}, labels {sum(found.labelled.values())}"
 
 
 def _span(times: list[float]) -> str:

@@ -7,6 +7,7 @@ from examples.flights.ledger import Deviation, watch
 from examples.flights.models import LABEL_MAP
 from examples.flights.register import MODEL_NAME, Registered
 from examples.flights.scene import ENDPOINT, Scene, semantic
+from examples.flights.sightings import Books
 
 VALIDATION_TIMEOUT_S = 60.0
 DEPLOYMENT_TIMEOUT_S = 90.0
@@ -71,6 +72,7 @@ def deploy(scene: Scene, name: str, *, traffic: int) -> dict[str, Any]:
         "replicas": 1,
         "instance_type": "cpu",
         "traffic_percentage": traffic,
+        "reason": f"bring {name} up",
     }
     started = scene.scientist.post(f"/models/{MODEL_NAME}/deploy", body)
     finished: dict[str, Any] = watch(
@@ -125,9 +127,13 @@ def _describe(rollout: dict[str, Any]) -> str:
 
 
 def weights(scene: Scene) -> dict[str, int]:
-    """Basis points of traffic by version number."""
-    endpoint = scene.operator.get(f"/endpoints/{ENDPOINT}")
-    return {str(v["version"]): v["weight"] for v in endpoint["variants"] if v["weight"]}
+    """Basis points of traffic by sequence number, of the phase that runs."""
+    phase = scene.operator.get(f"/endpoints/{ENDPOINT}")["phase"]
+    return {
+        str(variant["version"]).rpartition("/")[2]: int(variant["weight"])
+        for variant in phase["variants"]
+        if variant["weight"]
+    }
 
 
 def put_weights(scene: Scene, basis_points: dict[str, int]) -> Any:
@@ -156,3 +162,40 @@ def predict_pinned(scene: Scene, number: str) -> Any:
     question = {"model": ENDPOINT, "features": flight, "user_id": "N0", "version": number}
     with Account(url=scene.places.gateway, token=scene.places.tokens["client"]) as client:
         return client.post("/v1/predict", question)
+
+
+def retire(scene: Scene, name: str) -> str:
+    """Take a version out of service for good; the stage reached."""
+    path = f"/models/{MODEL_NAME}/versions/{scene.number(name)}"
+    reason = {"reason": "replaced"}
+    if stage_of(scene, name) == "production":
+        scene.operator.post(f"{path}/deprecate", reason)
+    return str(scene.operator.post(f"{path}/archive", reason)["stage"])
+
+
+def restore_phase_of(scene: Scene, name: str) -> Any:
+    """Bring back the phase in which this version had all traffic."""
+    wanted = [f"{MODEL_NAME}/{scene.number(name)}"]
+    phases = scene.operator.listing(f"/endpoints/{ENDPOINT}/phases")
+    (phase, *_) = [p for p in phases if [v["version"] for v in p["variants"]] == wanted]
+    body = {
+        "phase": phase["number"],
+        "expected_revision": scene.operator.get(f"/endpoints/{ENDPOINT}")["revision"],
+        "reason": "back to how it was",
+    }
+    return scene.operator.post(f"/endpoints/{ENDPOINT}/restore", body)
+
+
+def books(scene: Scene) -> Books:
+    """What the control plane has counted since the story began."""
+    traffic = scene.operator.get(f"/endpoints/{ENDPOINT}/traffic", since=scene.began_at)
+    performance = {
+        name: scene.operator.get(f"/models/{MODEL_NAME}/versions/{number}/performance")["accuracy"]
+        for name, number in scene.numbers.items()
+    }
+    return Books(
+        answered={v["variant"]: v["requests"] - v["failed"] for v in traffic["variants"]},
+        failed=traffic["totals"]["failed"],
+        recorded={semantic(n): found["sampled"] for n, found in performance.items()},
+        labelled={semantic(n): found["total"] for n, found in performance.items()},
+    )

@@ -3,6 +3,7 @@
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,7 +56,7 @@ class Places:
 
 @dataclass
 class Scene:
-    """Everything a chapter may touch. `candidates` holds what MLflow knows, by name ("v2")."""
+    """Everything a chapter may touch. Versions go by name ("v2")."""
 
     places: Places
     pace: Pace
@@ -64,6 +65,7 @@ class Scene:
     approver: Account
     operator: Account
     replay: Replay
+    began_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     registered: dict[str, Registered] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
 

@@ -2,8 +2,39 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from examples.flights.traffic import Answer
+
+
+@dataclass(frozen=True)
+class Books:
+    """Counts that both sides keep; only what is not zero.
+
+    answered: predictions per variant; failed: requests without a prediction; recorded and
+    labelled: predictions per version, and those of them whose label is known.
+    """
+
+    answered: dict[str, int]
+    failed: int
+    recorded: dict[str, int]
+    labelled: dict[str, int]
+
+    def __post_init__(self) -> None:
+        for name in ("answered", "recorded", "labelled"):
+            kept = {key: count for key, count in getattr(self, name).items() if count}
+            object.__setattr__(self, name, dict(sorted(kept.items())))
+
+
+def books(answers: Sequence[Answer]) -> Books:
+    """What the client saw; every known label was sent."""
+    served = answered(answers)
+    return Books(
+        answered=Counter(answer.variant for answer in served),
+        failed=len(answers) - len(served),
+        recorded=by_version(answers),
+        labelled=by_version(answer for answer in served if answer.truth),
+    )
 
 
 def answered(answers: Iterable[Answer]) -> list[Answer]:

@@ -26,6 +26,7 @@ CHAPTERS = (
     chapters.ramp_v2,
     chapters.withdraw_v4,
     chapters.withdraw_v3,
+    chapters.refuse_the_archived,
     chapters.close_the_books,
 )
 REPLAYED_MONTHS = (3, 4)
