@@ -17,6 +17,7 @@ ENTRIES = (
     ("Approvals", "approval-list", "/approvals/"),
     ("Endpoints", "endpoint-list", "/endpoints/"),
     ("Rollouts", "rollout-list", "/rollouts/"),
+    ("Experiments", "experiment-list", "/experiments/"),
     ("Audit", "audit", "/audit/"),
 )
 

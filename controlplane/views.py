@@ -18,6 +18,7 @@ from apps.deployments.models import Deployment, Rollout
 from apps.deployments.rollout import LIVE, State
 from apps.deployments.views import summary
 from apps.events.models import Event
+from apps.experiments.models import Experiment
 from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from apps.routing.models import Endpoint
 
@@ -144,5 +145,7 @@ def _hits(query: str) -> Iterator[Hit]:
     for version in versions.select_related("model")[:HITS]:
         title = f"{version.model.name} {version.semantic_version}"
         yield Hit(title, reverse("version", args=[version.model.name, version.number]), "version")
+    for experiment in Experiment.objects.filter(name__icontains=query)[:HITS]:
+        yield Hit(experiment.name, reverse("experiment", args=[experiment.pk]), "experiment")
     for user in User.objects.filter(username__icontains=query, is_active=True)[:HITS]:
         yield Hit(user.username, f"{reverse('audit')}?actor={user.key}", "person")

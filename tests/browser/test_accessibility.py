@@ -1,0 +1,54 @@
+"""Every page, wide and narrow, light and dark: no serious finding of axe, no sideways scrolling."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from apps.accounts.access import Role
+from tests.browser.conftest import PersonFactory, Site
+from tests.browser.test_journey import asked
+from tests.deployments.ramps import started
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+GRAVE = {"serious", "critical"}
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds grave on the page."""
+    violations = Axe().run(page).response["violations"]
+    return [
+        f"{found['id']}: {node['html'][:120]}"
+        for found in violations
+        if found["impact"] in GRAVE
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+def test_pages__wide_and_narrow__have_no_grave_findings(
+    site: Site, person: PersonFactory, width: int, theme: str
+) -> None:
+    ramp, request = started(), asked()
+    page = site.sign_in(person("ida", Role.ADMIN), width=width, theme=theme)
+    paths = [
+        "/",
+        "/models/",
+        "/models/flights/",
+        "/models/flights/versions/3/",
+        "/approvals/",
+        f"/approvals/{request.pk}/",
+        "/endpoints/",
+        f"/endpoints/{ramp.endpoint.name}/",
+        "/rollouts/",
+        f"/rollouts/{ramp.rollout.pk}/",
+        "/experiments/",
+        "/audit/",
+    ]
+    for path in paths:
+        page.goto(site.url + path)
+        page.wait_for_timeout(300)
+        assert not findings(page), path
+        assert not page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        ), f"{path} scrolls sideways at {width}"
