@@ -29,6 +29,7 @@ __all__ = [
     "Accuracy",
     "EndpointTotals",
     "FirstFailure",
+    "VariantExposures",
     "VariantSeries",
     "VariantTraffic",
     "accuracy",
@@ -61,8 +62,8 @@ class VariantExposures:
 
     units: int
     mixed: int
-    first_at: datetime
-    last_at: datetime
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 @dataclass(frozen=True)

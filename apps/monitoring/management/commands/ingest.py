@@ -30,7 +30,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         port = settings.CONFIG.ingest_metrics_port
         if port:
-            start_http_server(port, addr="127.0.0.1")
+            start_http_server(port, addr=settings.CONFIG.ingest_metrics_host)
         lake = LakeWriter(lake_client(), bucket=settings.CONFIG.s3_bucket, stop=stop)
         writer = threading.Thread(target=lake.run, name="lake")
         writer.start()
