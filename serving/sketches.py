@@ -40,7 +40,7 @@ class Sketch:
         return sketch
 
     @classmethod
-    def from_bins(cls, bins: Mapping[int | str, int]) -> "Sketch":
+    def from_bins(cls, bins: Mapping[int, int] | Mapping[str, int]) -> "Sketch":
         """The sketch with these counts by bin."""
         return cls({int(index): count for index, count in bins.items()})
 
