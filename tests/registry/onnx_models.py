@@ -77,3 +77,17 @@ def identity_model(inputs: Mapping[str, tuple[int, int]]) -> bytes:
     answer = tensor("probabilities", width, first.type.tensor_type.elem_type)
     node = helper.make_node("Identity", [first.name], ["probabilities"])
     return build([node], tensors, [answer], {})
+
+
+def greedy_model() -> bytes:
+    """Has the inputs and the output of `late_model`, and asks for 160 GB on the way."""
+    nodes = [
+        helper.make_node("Shape", ["numeric"], ["size"]),
+        helper.make_node("Mul", ["size", "factor"], ["large"]),
+        helper.make_node("ConstantOfShape", ["large"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["nothing"]),
+        helper.make_node("Add", ["numeric", "nothing"], ["probabilities"]),
+    ]
+    constants = {"factor": np.array([100_000, 100_000], np.int64)}
+    inputs = [tensor("carrier", 1, TensorProto.STRING), tensor("numeric", 2)]
+    return build(nodes, inputs, [tensor("probabilities", 2)], constants)

@@ -22,7 +22,7 @@ from tests.registry.factories import (
     scientist,
     service,
 )
-from tests.registry.onnx_models import identity_model, late_model
+from tests.registry.onnx_models import greedy_model, identity_model, late_model
 
 pytestmark = pytest.mark.django_db
 
@@ -233,6 +233,14 @@ def test_probe__model_that_never_answers__is_ended(tmp_path: Path) -> None:
     found = probe(Job(path, make_version().schema(), EXAMPLE), timeout_s=0.001)
     assert (found.loaded, found.stage) == (False, "start")
     assert "took longer" in found.error
+
+
+def test_probe__model_that_wants_all_memory__is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(greedy_model())
+    found = probe(Job(path, make_version().schema(), EXAMPLE))
+    assert found.error
+    assert not found.answer
 
 
 def test_probe__sees_nothing_of_the_environment(

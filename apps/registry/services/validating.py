@@ -1,7 +1,7 @@
 """Validations: asked for, examined by a worker, taken up again when the worker died.
 
-A worker holds a validation by a lease and a fencing number (`attempts`): a worker that comes back
-late finds that its attempt is not the current one, and its result is not written.
+A worker holds a validation by a lease that it renews, and a fencing number (`attempts`): a worker
+that comes back late finds that its attempt is not the current one; its result is not written.
 """
 
 import tempfile
@@ -29,13 +29,15 @@ from apps.registry.models import (
     Validation,
     ValidationState,
 )
+from apps.registry.services.leases import renewed
 from apps.registry.services.staging import lock_version
 
 log = structlog.get_logger(__name__)
 TASK = "apps.registry.tasks.run_validation"
 WORKER = system("validation")
 QUEUE_GRACE = timedelta(seconds=60)
-LEASE = timedelta(seconds=300)
+LEASE = timedelta(seconds=60)
+RENEWAL_S = 15.0
 MAX_ATTEMPTS = 3
 
 
@@ -76,7 +78,8 @@ def run_validation(*, validation_id: UUID) -> None:
         _finish(validation, [Check("completion", "error", given_up)])
         return
     try:
-        checks = _examine(validation.version)
+        with renewed(partial(_renew, validation), every_s=RENEWAL_S):
+            checks = _examine(validation.version)
     except ArtifactStoreUnavailable as error:
         _release(validation)
         log.warning("validation.postponed", id=str(validation.pk), error=str(error))
@@ -117,6 +120,10 @@ def _examine(version: ModelVersion) -> list[Check]:
         except ArtifactMissing as error:
             return missing_artifact(str(error))
         return examine(version, path, found_digest=digest)
+
+
+def _renew(validation: Validation) -> bool:
+    return bool(_mine(validation).update(lease_expires_at=timezone.now() + LEASE))
 
 
 def _release(validation: Validation) -> None:
