@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
     for name, task, seconds, queue in (
         ("tick-rollouts", "apps.deployments.tasks.tick_rollouts", 1.0, "deployments"),
         ("tick-deployments", "apps.deployments.tasks.tick_deployments", 1.0, "deployments"),
+        ("reconcile", "apps.deployments.tasks.reconcile_deployments", 15.0, "deployments"),
         ("publish-routing", "apps.routing.tasks.publish_latest", 5.0, "default"),
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
