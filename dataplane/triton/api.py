@@ -132,7 +132,8 @@ async def _read(receive: Receive) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        chunk: bytes = message.get("body", b"")
+        body += chunk
         if len(body) > MAX_BODY:
             raise Problem(413, f"a manifest has at most {MAX_BODY} bytes")
         if not message.get("more_body"):

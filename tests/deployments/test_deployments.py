@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -38,7 +39,7 @@ def puller(
     running.stop()
 
 
-def version(number: int, *, stage: str = "production", **fields: object) -> ModelVersion:
+def version(number: int, *, stage: str = "production", **fields: Any) -> ModelVersion:
     return make_version(number=number, stage=stage, store=True, **fields)
 
 

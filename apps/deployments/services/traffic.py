@@ -1,5 +1,7 @@
 """What a deployment's `traffic_percentage` means for the endpoint named like its model."""
 
+from typing import Final
+
 from apps.accounts.access import Principal
 from apps.deployments.errors import Invalid
 from apps.deployments.models import Deployment
@@ -9,8 +11,8 @@ from apps.routing.errors import LeaseHeld, VersionNotApproved
 from apps.routing.models import Endpoint
 from apps.routing.services import VariantWeight, create_endpoint, reallocate
 
-STABLE = "stable"
-CANARY = "canary"
+STABLE: Final = "stable"
+CANARY: Final = "canary"
 
 
 def check_approval(version: ModelVersion, traffic_percentage: int) -> None:

@@ -84,7 +84,10 @@ class Site:
 
     def wait_for(self, entry: str, state: str, seconds: float = 30) -> dict[str, Any]:
         """The entry's report once it is in `state`."""
-        return wait_until(lambda: self.state(entry), lambda r: r["state"] == state, seconds)
+        found: dict[str, Any] = wait_until(
+            lambda: self.state(entry), lambda seen: seen["state"] == state, seconds
+        )
+        return found
 
     def is_served(self, entry: str) -> bool:
         url = f"http://127.0.0.1:{self.services.ports['TRITON_HTTP']}/v2/models/{entry}/ready"

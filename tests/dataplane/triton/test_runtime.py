@@ -1,6 +1,8 @@
 """The fixed runtime inside a real Triton, asked over gRPC as the gateway does."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from tests.dataplane.triton.conftest import Site
+
+Floats = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +23,10 @@ def client(site: Site) -> Iterator[InferenceServerClient]:
     opened.close()
 
 
-def ask(client: InferenceServerClient, rows: list[int], carriers: list[str]) -> np.ndarray:
+def ask(client: InferenceServerClient, rows: list[int], carriers: list[str]) -> Floats:
     """p of class 1 for rows of (a = 0, b = 0, row, carrier)."""
     count = len(rows)
-    tensors = {
+    tensors: dict[tuple[str, str], Floats] = {
         ("x", "FP32"): np.zeros((count, 2), dtype=np.float32),
         ("row", "INT64"): np.array(rows, dtype=np.int64).reshape(-1, 1),
         ("carrier", "BYTES"): np.array(carriers, dtype=object).reshape(-1, 1),
@@ -33,11 +37,13 @@ def ask(client: InferenceServerClient, rows: list[int], carriers: list[str]) -> 
         item.set_data_from_numpy(values)
         inputs.append(item)
     answer = client.infer("runtime-v1", inputs, client_timeout=10)
-    return np.asarray(answer.as_numpy("probabilities"))[:, 1]
+    found: Floats = np.asarray(answer.as_numpy("probabilities"))[:, 1]
+    return found
 
 
-def sigmoid(values: list[float]) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.array(values)))
+def sigmoid(values: list[float]) -> Floats:
+    expected: Floats = 1 / (1 + np.exp(-np.array(values)))
+    return expected
 
 
 def test_runtime__batch_of_rows__answers_each_row(client: InferenceServerClient) -> None:
@@ -59,8 +65,6 @@ def test_runtime__row_that_the_graph_refuses__is_an_error_and_the_next_is_served
 
 def test_runtime__bad_request_beside_good_ones__fails_alone(site: Site) -> None:
     """Many callers at once, so that Triton joins their requests into one batch."""
-    from concurrent.futures import ThreadPoolExecutor
-
     address = f"127.0.0.1:{site.services.ports['TRITON_GRPC']}"
 
     def one(number: int) -> bool:
