@@ -62,3 +62,8 @@ def _read(path: Path) -> dict[str, str]:
     lines = (line.strip() for line in path.read_text().splitlines())
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     return dict(pairs)
+
+
+if __name__ == "__main__":
+    # `python -m embedded.credentials > .env` for docker-compose.yml.
+    print("\n".join(f"{name}={value}" for name, value in fresh().items()))

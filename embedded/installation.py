@@ -55,7 +55,22 @@ class Installation:
 
     @property
     def parts(self) -> Parts:
-        return Parts(home=self.home, ports=self.ports, secrets=self.secrets)
+        keys = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+        return Parts(
+            home=self.home,
+            ports=self.ports,
+            secrets={**self.secrets, **{key: self.values[key] for key in keys}},
+            store_url=self.values["S3_ENDPOINT_URL"],
+            bucket=self.values["S3_BUCKET"],
+            mlflow_database=self._mlflow_database(),
+        )
+
+    def _mlflow_database(self) -> str:
+        """Empty for our own Postgres; a file when Postgres is elsewhere and nothing is said."""
+        if "postgres" not in self.external:
+            return ""
+        file = self.home / "mlflow" / "mlflow.db"
+        return os.environ.get("MLFLOW_BACKEND_STORE_URI") or f"sqlite:///{file}"
 
     @property
     def run(self) -> Path:

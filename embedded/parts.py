@@ -14,13 +14,19 @@ from embedded.services.valkey import Valkey
 
 @dataclass(kw_only=True)
 class Parts:
-    """`ports` by the names of `embedded.ports`, `secrets` by those of `embedded.credentials`."""
+    """`ports` by the names of `embedded.ports`, `secrets` by those of `embedded.credentials`.
+
+    `store_url`, `bucket` and `mlflow_database` are for stores that live elsewhere.
+    """
 
     home: Path
     ports: Mapping[str, int]
     secrets: Mapping[str, str]
     durable: bool = True
     owner_creates_databases: bool = False
+    store_url: str = ""
+    bucket: str = environment.BUCKET
+    mlflow_database: str = ""
 
     def postgres(self) -> Postgres:
         return Postgres(
@@ -51,7 +57,7 @@ class Parts:
             ports=self.ports,
             access_key_id=self.secrets["S3_ACCESS_KEY_ID"],
             secret_access_key=self.secrets["S3_SECRET_ACCESS_KEY"],
-            bucket=environment.BUCKET,
+            bucket=self.bucket,
         )
 
     def triton(self) -> Triton:
@@ -66,13 +72,14 @@ class Parts:
 
     def mlflow(self) -> Mlflow:
         password = self.secrets["POSTGRES_MLFLOW_PASSWORD"]
+        ours = self.postgres().url(user=MLFLOW, password=password, database="mlflow")
         return Mlflow(
             environment=places.environment("mlflow"),
             place=self.home / "mlflow",
             port=self.ports["MLFLOW"],
-            database_url=self.postgres().url(user=MLFLOW, password=password, database="mlflow"),
-            artifacts=f"s3://{environment.BUCKET}/mlflow",
-            s3_url=self.s3().url,
+            database_url=self.mlflow_database or ours,
+            artifacts=f"s3://{self.bucket}/mlflow",
+            s3_url=self.store_url or self.s3().url,
             s3_access_key_id=self.secrets["S3_ACCESS_KEY_ID"],
             s3_secret_access_key=self.secrets["S3_SECRET_ACCESS_KEY"],
         )

@@ -198,7 +198,7 @@ class Builder:
         ]
 
     def web_ready(self) -> Probe:
-        return http_probe(port=self.port("WEB"), path="/sign-in/")
+        return http_probe(port=self.port("WEB"), path="/readyz")
 
     def relay_ready(self) -> Probe:
         return relay_probe(url=self._installation.values["DATABASE_URL"])

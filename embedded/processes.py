@@ -40,7 +40,7 @@ class Process:
     needs: frozenset[str] = frozenset()
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
-    ready_seconds: float = 60.0
+    ready_seconds: float = 180.0
     settle_seconds: int = 1
     group_stop: bool = False
 

@@ -40,7 +40,6 @@ class Mlflow:
             needs=frozenset({"roles", "s3"}),
             ports={"MLFLOW": self.port},
             probe=http_probe(port=self.port, path="/health"),
-            ready_seconds=120,
             group_stop=True,
         )
 
