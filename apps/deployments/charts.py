@@ -8,8 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from apps.deployments.models import Rollout
-from apps.monitoring.selectors import series
-from apps.monitoring.traffic import VariantSeries
+from apps.monitoring.selectors import VariantSeries, series
 from apps.routing.models import Endpoint, Phase
 
 POINTS = 120
