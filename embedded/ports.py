@@ -32,7 +32,6 @@ DEFAULTS: Mapping[str, int] = {
     "S3_FILER": 17026,
     "S3_FILER_GRPC": 17027,
     "S3_ADMIN": 17028,
-    "S3_ADMIN_GRPC": 17029,
     "POSTGRES": 17032,
     "VALKEY": 17079,
 }
@@ -107,5 +106,6 @@ def _one_free(*, exclude: Iterable[int]) -> int:
     taken = set(exclude)
     while True:
         port = random.choice(FREE_RANGE)  # noqa: S311 - any free port will do
-        if port not in taken and is_free(port):
+        # The store also binds the port 10000 above its admin's.
+        if port not in taken and is_free(port) and is_free(port + 10_000):
             return port

@@ -25,7 +25,6 @@ OPTION_OF_PORT = {
     "filer.port": "S3_FILER",
     "filer.port.grpc": "S3_FILER_GRPC",
     "admin.port": "S3_ADMIN",
-    "admin.port.grpc": "S3_ADMIN_GRPC",
 }
 MEMORY_LIMIT = "192MiB"
 
@@ -66,7 +65,8 @@ class S3:
 
     def _options(self) -> dict[str, object]:
         """The store's options. Its admin part is on because its worker is always on and, with
-        nobody to talk to, would try again without pause; telemetry is off."""
+        nobody to talk to, would try again without pause; it calls at the admin's port + 10000,
+        whatever is configured. Telemetry is off."""
         return {
             "dir": self.place,
             "ip": "127.0.0.1",
