@@ -45,6 +45,7 @@ class Batcher:
         self._model = model
         self._labeller = variant.labeller
         self._finish = finish
+        self._endpoint = variant.endpoint
         self._max_batch = variant.limits.max_batch
         self._max_delay_s = variant.limits.max_delay_ms / 1_000
         self._max_queue = variant.limits.max_queue
@@ -60,17 +61,22 @@ class Batcher:
         """Whether nothing waits and nothing is under way."""
         return not self._queue and not self._tasks
 
-    def submit(self, row: Row) -> None:
-        """Queue a row. Raises Refusal 429 when the queue is full."""
-        queue = self._queue
-        if len(queue) >= self._max_queue:
+    def require_room(self, rows: int) -> None:
+        """Raise Refusal 429 unless so many more rows may wait here."""
+        if len(self._queue) + rows > self._max_queue:
             raise Refusal(
                 429,
                 "overload",
                 "too many requests are waiting for this model",
-                endpoint=row.variant.endpoint,
+                endpoint=self._endpoint,
                 retry_after=1,
             )
+
+    def submit(self, row: Row) -> None:
+        """Queue a row. Raises Refusal 429 when the queue is full."""
+        queue = self._queue
+        if len(queue) >= self._max_queue:
+            self.require_room(1)
         queue.append(row)
         if not self._tasks or len(queue) >= self._max_batch:
             if not self._soon:
@@ -153,8 +159,10 @@ class Batcher:
             answers = self._labeller.read(raw, len(rows))
         except InvalidOutput as error:
             raise CallFailed("invalid_output", str(error)) from error
-        for row, answer in zip(rows, answers, strict=True):
+        size = len(raw) // len(rows)
+        for at, (row, answer) in enumerate(zip(rows, answers, strict=True)):
             row.answer = answer
+            row.output = raw[at * size : at * size + size]
             if answer is None:
                 row.fail("invalid_output", "the model's output is not a valid prediction")
 

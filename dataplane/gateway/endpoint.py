@@ -3,27 +3,26 @@
 authenticate -> decode and validate -> assign -> batch -> Triton -> record -> respond
 """
 
+import asyncio
 import time
-from typing import Protocol
-
-import structlog
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from dataplane.gateway.assign import assign
-from dataplane.gateway.batching import Batchers, Call
+from dataplane.gateway.batching import Batcher, Batchers, Call
 from dataplane.gateway.clients import Clients, Key, authenticate, require_endpoint
-from dataplane.gateway.decode import PredictRequest, decode_features, decode_request, find_endpoint
+from dataplane.gateway.decode import decode_features, decode_request, find_endpoint
 from dataplane.gateway.facts import Facts, PredictionIds
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.respond import deliver, refuse
 from dataplane.gateway.row import Row
-from dataplane.gateway.table import Table
+from dataplane.gateway.table import Table, Variant
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards
 from dataplane.spool import ANONYMOUS, PINNED
-
-log = structlog.get_logger()
+from serving.validation import Row as Values
 
 
 class Snapshot(Protocol):
@@ -31,6 +30,14 @@ class Snapshot(Protocol):
 
     table: Table
     clients: Clients
+
+
+class Question(NamedTuple):
+    """What a client asks for, whatever the protocol. Units and versions as they came in."""
+
+    model: str
+    user_id: str | int | None
+    version: str | int | None
 
 
 class PredictPath:
@@ -58,11 +65,31 @@ class PredictPath:
         try:
             key = authenticate(self._snapshot.clients, exchange.authorization)
             request = decode_request(exchange.body)
-            row = self._row(key, request, exchange)
+            question = Question(request.model, request.user_id, request.version)
+            row = self._assigned(key, question, exchange.started)
+            row.values = decode_features(request, row.variant)
+            row.exchange, row.deliver = exchange, deliver
             self.batchers.of(row.variant).submit(row)
         except Refusal as refusal:
             self.reject(refusal)
             refuse(exchange, refusal)
+
+    async def predict_rows(
+        self, authorization: bytes, question: Question, read: Callable[[Variant], list[Values]]
+    ) -> list[Row]:
+        """Several rows of one unit; `read` gives them by the schema of the variant assigned.
+
+        Returns the settled rows. Raises Refusal, which is counted here.
+        """
+        started = time.perf_counter()
+        try:
+            key = authenticate(self._snapshot.clients, authorization)
+            first = self._assigned(key, question, started)
+            rows = [self._copy(first, values) for values in read(first.variant)]
+            return await submit_together(self.batchers.of(first.variant), rows)
+        except Refusal as refusal:
+            self.reject(refusal)
+            raise
 
     def settled(self, call: Call) -> None:
         """Every row has its answer or its error: write down what happened, then say it."""
@@ -87,28 +114,57 @@ class PredictPath:
             feature=refusal.feature,
         )
 
-    def _row(self, key: Key, request: PredictRequest, exchange: Exchange) -> Row:
+    def _assigned(self, key: Key, question: Question, started: float) -> Row:
+        """A row whose variant is decided, still without its features. Raises Refusal."""
         table = self._snapshot.table
-        endpoint = find_endpoint(table, request.model)
-        require_endpoint(key, request.model)
+        endpoint = find_endpoint(table, question.model)
+        require_endpoint(key, question.model)
         prediction_id = self._ids.next()
-        flags = 0
-        if request.user_id is None or endpoint.by_request:
-            unit, flags = prediction_id, ANONYMOUS
-        else:
-            unit = str(request.user_id)
-        variant, bucket, pinned = assign(endpoint, unit, request.version)
+        anonymous = question.user_id is None or endpoint.by_request
+        unit = prediction_id if anonymous else str(question.user_id)
+        variant, bucket, pinned = assign(endpoint, unit, question.version)
         return Row(
             endpoint=endpoint,
             variant=variant,
-            values=decode_features(request, variant),
-            unit=self._units.digest(unit) if not flags else self._units.passing(unit),
+            unit=self._units.passing(unit) if anonymous else self._units.digest(unit),
             bucket=bucket,
             client=key.client.name,
-            flags=flags | PINNED if pinned else flags,
+            flags=(ANONYMOUS if anonymous else 0) | (PINNED if pinned else 0),
             generation=table.generation,
             prediction_id=prediction_id,
-            started=exchange.started,
-            deliver=deliver,
-            exchange=exchange,
+            started=started,
         )
+
+    def _copy(self, first: Row, values: Values) -> Row:
+        """A row of the same request."""
+        row = Row(
+            endpoint=first.endpoint,
+            variant=first.variant,
+            unit=first.unit,
+            bucket=first.bucket,
+            client=first.client,
+            flags=first.flags,
+            generation=first.generation,
+            prediction_id=self._ids.next(),
+            started=first.started,
+        )
+        row.values = values
+        return row
+
+
+async def submit_together(batcher: Batcher, rows: list[Row]) -> list[Row]:
+    """Queue the rows and wait until all are settled. Raises Refusal 429 when they do not fit."""
+    batcher.require_room(len(rows))
+    waiting = len(rows)
+    done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
+
+    def settle(_: Row) -> None:
+        nonlocal waiting
+        waiting -= 1
+        if not waiting and not done.done():
+            done.set_result(rows)
+
+    for row in rows:
+        row.deliver = settle
+        batcher.submit(row)
+    return await done

@@ -12,13 +12,14 @@ from serving.validation import Row as Values
 class Row:
     """One prediction asked for. Times are time.perf_counter() seconds.
 
-    After the batch either `answer` is set, or `error` with `detail`. `deliver` sends it to
-    whoever asked. `blamed` is whether an error is this row's own.
+    Assignment makes it; the features come next. After the batch either `answer` and the raw
+    `output` are set, or `error` with `detail`; `blamed` is whether an error is this row's own.
+    `deliver` sends it to whoever asked.
     """
 
     __slots__ = (
         *("answer", "blamed", "bucket", "client", "deadline", "deliver", "detail"),
-        *("endpoint", "error", "exchange", "flags", "generation", "latency_ms"),
+        *("endpoint", "error", "exchange", "flags", "generation", "latency_ms", "output"),
         *("prediction_id", "started", "unit", "values", "variant"),
     )
 
@@ -27,7 +28,6 @@ class Row:
         *,
         endpoint: Endpoint,
         variant: Variant,
-        values: Values,
         unit: bytes,
         bucket: int,
         client: str,
@@ -35,12 +35,9 @@ class Row:
         generation: int,
         prediction_id: str,
         started: float,
-        deliver: "Callable[[Row], None]",
-        exchange: Exchange | None,
     ) -> None:
         self.endpoint = endpoint
         self.variant = variant
-        self.values = values
         self.unit = unit
         self.bucket = bucket
         self.client = client
@@ -49,9 +46,11 @@ class Row:
         self.prediction_id = prediction_id
         self.started = started
         self.deadline = started + variant.deadline_s
-        self.deliver = deliver
-        self.exchange = exchange
+        self.values: Values = ()
+        self.exchange: Exchange | None = None
+        self.deliver: Callable[[Row], None] = ignore
         self.answer: Answer | None = None
+        self.output = b""
         self.error: ErrorKind | None = None
         self.detail = ""
         self.blamed = False
@@ -60,3 +59,7 @@ class Row:
     def fail(self, kind: ErrorKind, detail: str = "", *, blamed: bool = True) -> None:
         """Close the row as failed."""
         self.error, self.detail, self.blamed = kind, detail, blamed
+
+
+def ignore(_: Row) -> None:
+    """Nobody waits for this row."""

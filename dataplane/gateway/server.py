@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import structlog
 
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
+from dataplane.gateway import oip
 from dataplane.gateway.batching import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.endpoint import PredictPath
@@ -52,6 +54,7 @@ class Gateway:
         self._started_at = time.time()
         self._spool_bytes = 0
         self._tasks: set[asyncio.Future[None]] = set()
+        self._grpc: Any = None
         self._units = UnitHasher(settings.unit_hash_key)
         self._metrics = Metrics()
         self._overrides = Overrides(settings.gateway_state / "overrides")
@@ -101,6 +104,9 @@ class Gateway:
         )
         await self.install(self._routing.boot())
         await self._http.start(*self._settings.listen)
+        if self._settings.grpc_listen:
+            address = self._settings.grpc_listen
+            self._grpc = await oip.serve(address, path=self._path, snapshot=self)
         self._seal_later = loop.call_later(self._settings.gateway_segment_s, self._seal)
         self._feed = Feed(
             subject=self,
@@ -115,7 +121,11 @@ class Gateway:
     async def stop(self) -> None:
         """Answer what was asked, seal the spool, leave."""
         log.info("gateway.draining", gateway=self.name)
-        await self._http.drain(self._settings.gateway_drain_s)
+        seconds = self._settings.gateway_drain_s
+        if self._grpc is not None:
+            await asyncio.gather(self._http.drain(seconds), self._grpc.stop(seconds))
+        else:
+            await self._http.drain(seconds)
         self._feed.halt()
         self._seal_later.cancel()
         self._writer.close()
