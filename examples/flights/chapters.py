@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from examples.flights import operations, sightings
@@ -10,6 +11,10 @@ from examples.flights.ledger import Deviation, Step, watch
 from examples.flights.register import MODEL_NAME, register_all
 from examples.flights.scene import ENDPOINT, TEAM, Scene, semantic
 
+# Status and the end of the problem's type.
+FORBIDDEN = (403, "")
+NOT_APPROVED = (409, "version-not-approved")
+UNKNOWN_VERSION = (404, "unknown_version")
 SETTLE_S = 3.0
 RAMP_S = 90.0
 BOOKS_S = 30.0
@@ -50,17 +55,21 @@ def validate_all(scene: Scene) -> None:
 
 
 def promote_with_four_eyes(scene: Scene) -> None:
-    expected = "own approval 403 and in the audit trail; another's approval counts"
+    expected = "own approval and a program's: 403, audited; another person's approval counts"
     with scene.ledger.step("promote v1", expected=expected) as step:
         request = operations.ask_for_promotion(scene, "v1", stage="staging")
-        _refused(step, "own approval", 403, lambda: operations.approve(scene.scientist, request))
+        for who, account in (
+            ("the scientist's own", scene.scientist),
+            ("the pipeline's", scene.ci),
+        ):
+            _refused(step, who, FORBIDDEN, partial(operations.approve, account, request))
         events = scene.operator.listing("/events", verb="promotion.approval_refused")
-        own = [event for event in events if request in event["object_key"]]
-        step.require(len(own) == 1, f"{len(own)} events promotion.approval_refused")
+        actors = sorted(e["actor_key"] for e in events if request in str(e))
+        step.require(len(actors) == 2, f"promotion.approval_refused by {actors}")
         operations.approve(scene.approver, request)
         stage = operations.promote(scene, "v1", stages=("production",))
         step.require(stage == "production", f"v1 stands in {stage}")
-        step.see(f"audited; approved by another: {stage}")
+        step.see(f"audited; approved by another person: {stage}")
 
 
 def deploy_first(scene: Scene) -> None:
@@ -78,14 +87,15 @@ def deploy_first(scene: Scene) -> None:
 def refuse_the_unapproved(scene: Scene) -> None:
     expected = "v2, not approved, is refused by every way"
     with scene.ledger.step("route an unapproved version", expected=expected) as step:
-        ways: dict[str, tuple[int, Callable[[], Any]]] = {
-            "weights": (409, lambda: operations.put_weights(scene, {"v1": 9_000, "v2": 1_000})),
-            "deploy": (409, lambda: operations.deploy(scene, "v2", traffic=10)),
-            "rollout": (409, lambda: operations.start_rollout(scene, "v2", steps=(5, 100))),
-            "pin": (404, lambda: operations.predict_pinned(scene, scene.number("v2"))),
+        ways: dict[str, Callable[[], Any]] = {
+            "weights": lambda: operations.put_weights(scene, {"v1": 9_000, "v2": 1_000}),
+            "deploy": lambda: operations.deploy(scene, "v2", traffic=10),
+            "rollout": lambda: operations.start_rollout(scene, "v2", steps=(5, 100)),
         }
-        for way, (status, call) in ways.items():
-            _refused(step, way, status, call)
+        for way, call in ways.items():
+            _refused(step, way, NOT_APPROVED, call)
+        pin = scene.number("v2")
+        _refused(step, "pin", UNKNOWN_VERSION, lambda: operations.predict_pinned(scene, pin))
         weights = operations.weights(scene)
         step.require(weights == {"1": 10_000}, f"afterwards the weights are {weights}")
 
@@ -161,7 +171,7 @@ def refuse_the_archived(scene: Scene) -> None:
     expected = "the phase of an archived version is not restored"
     with scene.ledger.step("archive v1 and restore its phase", expected=expected) as step:
         stage = operations.retire(scene, "v1")
-        _refused(step, "restore", 409, lambda: operations.restore_phase_of(scene, "v1"))
+        _refused(step, "restore", NOT_APPROVED, lambda: operations.restore_phase_of(scene, "v1"))
         step.see(f"v1 is {stage}")
 
 
@@ -181,11 +191,14 @@ def close_the_books(scene: Scene) -> None:
         step.see(_told(saw))
 
 
-def _refused(step: Step, way: str, status: int, call: Callable[[], Any]) -> None:
+def _refused(step: Step, way: str, expected: tuple[int, str], call: Callable[[], Any]) -> None:
+    """The call must end in this status and kind of problem."""
+    status, kind = expected
     try:
         call()
     except Refused as refusal:
-        step.require(refusal.status == status, f"{way}: {refusal}")
+        fits = refusal.status == status and refusal.kind.endswith(kind)
+        step.require(fits, f"{way}: {refusal}")
         step.see(f"{way} {refusal.status}")
         return
     raise Deviation(f"{way} was not refused")

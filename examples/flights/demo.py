@@ -24,22 +24,25 @@ def main() -> int:
     arguments = _arguments()
     places = Places.read(arguments.endpoints)
     verdict = 0
-    if already_told(places):
+    if known(places, f"/endpoints/{ENDPOINT}"):
         print("The story was told on an earlier start; its end state serves on.")
+    elif known(places, f"/models/{MODEL_NAME}"):
+        print("An earlier story broke off before anything was served: `make reset` begins anew.")
+        return 1
     else:
         ledger = tell(places, Pace())
         report(ledger)
         verdict = 0 if ledger.as_expected else 1
-    print(sights(places))
+    print(sights(places), flush=True)
     serve_on(places)
     return verdict
 
 
-def already_told(places: Places) -> bool:
-    """Whether an earlier start has left the endpoint behind."""
+def known(places: Places, path: str) -> bool:
+    """Whether the control plane has this."""
     with ExitStack() as stack:
         try:
-            account(places, "operator", stack).get(f"/endpoints/{ENDPOINT}")
+            account(places, "operator", stack).get(path)
         except Refused as refusal:
             if refusal.status == 404:
                 return False
@@ -51,9 +54,10 @@ def sights(places: Places) -> str:
     """The addresses, the sign-ins and what to look at."""
     people = [f"  {name:10} {places.users[name]}" for name in ("scientist", "approver")]
     pages = (
-        (f"/endpoints/{ENDPOINT}/", "the ramp: share, errors and latency per variant"),
+        (f"/endpoints/{ENDPOINT}/", "live traffic: errors and latency per variant"),
+        ("/rollouts/", "the three ramps and the verdicts that moved them"),
         (f"/models/{MODEL_NAME}/", "the four versions, their stages and validations"),
-        ("/audit/", "who did what: the refused approval, the two rollbacks"),
+        ("/audit/", "who did what: refused approvals, two rollbacks"),
         ("/api/docs/", "the REST API, to try out"),
     )
     lines = [f"  {places.web}{path:24} {what}" for path, what in pages]
@@ -94,4 +98,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -64,6 +64,7 @@ class Scene:
     scientist: Account
     approver: Account
     operator: Account
+    ci: Account
     replay: Replay
     began_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
     registered: dict[str, Registered] = field(default_factory=dict)

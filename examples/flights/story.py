@@ -43,6 +43,7 @@ def tell(places: Places, pace: Pace) -> Ledger:
             scientist=account(places, "scientist", stack),
             approver=account(places, "approver", stack),
             operator=account(places, "operator", stack),
+            ci=account(places, "ci", stack),
             replay=replay(places, pace),
         )
         stack.callback(scene.replay.stop)
@@ -90,4 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -9,6 +9,7 @@ import itertools
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Final
 
@@ -95,17 +96,22 @@ class Replay:
         self._rate = rate
         self._labels: list[Answer] = []
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="replay")
+        self._running: Future[None] | None = None
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self._running = self._thread.submit(asyncio.run, self._run())
 
     def stop(self) -> None:
-        """Let what is under way end, send the last labels, and return; may be called twice."""
+        """Let what is under way end, send the last labels, and return; may be called twice.
+
+        Raises what ended the replay, if anything did.
+        """
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self._running is not None:
+            self._running.result()
+        self._thread.shutdown()
 
     async def _run(self) -> None:
         self._next_at = time.monotonic()
