@@ -14,13 +14,12 @@ import msgspec
 import redis
 import structlog
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Subquery
+from django.db import connection, transaction
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from apps.accounts import selectors as accounts
-from apps.routing.models import ClientsPosition, Endpoint, Position, Spec
+from apps.routing.models import ClientsPosition, Position, Spec
 from apps.routing.signing import sign_document
 from contracts.routing import (
     CHANGED_CHANNEL,
@@ -41,6 +40,14 @@ CLIENTS_REVISION_KEY = "switchyard:clients:revision"
 RETIRED_SPEC_S = 3_600
 TIMEOUT_S = 2.0
 EPOCH_BITS = 32
+
+# One statement and one row: the position and the table that belongs to it.
+_TABLE = """
+SELECT epoch, generation, issued_at,
+       (SELECT string_agg(name || ' ' || digest, E'\\n' ORDER BY name)
+        FROM routing_endpoint WHERE digest <> '')
+FROM routing_position WHERE id = 1
+"""
 
 # One step, so that a reader never finds an index whose specifications are not there, and two
 # publishers never leave the older of their two states. Returns {"missing", digest, …} before
@@ -110,45 +117,35 @@ def client() -> "redis.Redis":
 
 def current_index() -> RoutingIndex | None:
     """The whole table as one statement saw it; None before the first generation."""
-    position = Position.objects.all()
-    rows = list(
-        Endpoint.objects.routed()
-        .order_by("name")
-        .values_list(
-            "name",
-            "digest",
-            Subquery(position.values("epoch")[:1]),
-            Subquery(position.values("generation")[:1]),
-            Subquery(position.values("issued_at")[:1]),
-        )
-    )
-    if not rows:
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLE)
+        found = cursor.fetchone()
+    if found is None or found[3] is None:
         return None
-    _, _, epoch, generation, issued_at = rows[0]
+    epoch, generation, issued_at, lines = found
     return RoutingIndex(
         epoch=epoch,
         generation=generation,
         issued_at=issued_at.timestamp(),
-        endpoints={name: digest for name, digest, *_ in rows},
+        endpoints=dict(line.split(" ") for line in lines.split("\n")),
     )
 
 
-def publish_latest() -> Publication:
-    """Bring Redis to the newest generation; safe at any time, by any number of processes."""
+def publish_latest(*, fresh: Mapping[str, bytes] | None = None) -> Publication:
+    """Bring Redis to the newest generation; safe at any time, by any number of processes.
+
+    `fresh` are specifications, by digest, that Redis can hardly have yet: they save asking.
+    """
     index = current_index()
     if index is None:
         return Publication("same")
     try:
+        _put_specs(fresh or {})
         outcome = swap(index)
     except redis.RedisError as error:
         log.warning("routing.publish_failed", generation=index.generation, error=str(error))
         return Publication("unreachable", index.epoch, index.generation)
     return Publication(outcome, index.epoch, index.generation)
-
-
-def publish_committed() -> None:
-    """Publish right after a commit; what fails now is healed by the periodic task."""
-    publish_latest()
 
 
 def publish_clients() -> str:
@@ -216,15 +213,14 @@ def _told(answer: Sequence[bytes], index: RoutingIndex) -> str:
 
 
 def _write_specs(digests: Sequence[str]) -> None:
-    """Put specifications where the index will name them; those it never names go by themselves."""
     for first in range(0, len(digests), 200):
-        bodies = _bodies(digests[first : first + 200])
-        pipeline = client().pipeline(transaction=False)
-        for digest, body in bodies.items():
-            pipeline.set(SPEC_KEY + digest, body, ex=RETIRED_SPEC_S)
-        pipeline.execute()
+        rows = Spec.objects.filter(digest__in=digests[first : first + 200])
+        _put_specs({digest: bytes(body) for digest, body in rows.values_list("digest", "body")})
 
 
-def _bodies(digests: Sequence[str]) -> Mapping[str, bytes]:
-    rows = Spec.objects.filter(digest__in=digests).values_list("digest", "body")
-    return {digest: bytes(body) for digest, body in rows}
+def _put_specs(bodies: Mapping[str, bytes]) -> None:
+    """Put specifications where an index will name them; those that none does go by themselves."""
+    pipeline = client().pipeline(transaction=False)
+    for digest, body in bodies.items():
+        pipeline.set(SPEC_KEY + digest, body, ex=RETIRED_SPEC_S)
+    pipeline.execute()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.routing.compiler import ROLES
@@ -149,6 +150,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         )
         read_only_fields = fields
 
+    @extend_schema_field(RunningPhaseSerializer(allow_null=True))
     def get_phase(self, endpoint: Endpoint) -> dict[str, object] | None:
         """The phase that runs; None before the first allocation."""
         running = list(endpoint.phases.all())

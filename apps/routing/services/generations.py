@@ -1,6 +1,7 @@
 """Adding a generation: the specification, its place in the table, and its publication."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +13,7 @@ from apps.registry.models import ModelVersion
 from apps.routing.compiler import compile_spec
 from apps.routing.facts import endpoint_facts, phase_facts
 from apps.routing.models import Backend, Endpoint, Generation, Override, Phase, Position, Spec
-from apps.routing.publication import publish_committed
+from apps.routing.publication import publish_latest
 from contracts.routing import encode_spec, spec_digest
 
 
@@ -43,7 +44,9 @@ def issue(*, actor: Principal, endpoint: Endpoint, phase: Phase, reason: str) ->
         actor_key=actor.key,
         reason=reason,
     )
-    transaction.on_commit(publish_committed)
+    # In this process, not through a queue: a rollback does not wait for a worker. What fails now
+    # is healed by the periodic task.
+    transaction.on_commit(partial(publish_latest, fresh={digest: body}), robust=True)
     return generation
 
 
@@ -84,7 +87,7 @@ def advance_epoch(*, actor: Principal, reason: str) -> Position:
         after={"epoch": position.epoch, "generation": position.generation},
         reason=reason,
     )
-    transaction.on_commit(publish_committed)
+    transaction.on_commit(publish_latest, robust=True)
     return position
 
 
