@@ -3,11 +3,13 @@
 import hashlib
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from onnx import TensorProto
 
 from apps.accounts.errors import PermissionDenied
@@ -128,6 +130,20 @@ def test_import__twice__next_number(run_id: str) -> None:
         for _ in range(2)
     ]
     assert numbers == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_import__three_at_once__three_numbers(run_id: str) -> None:
+    model, actor = make_model(), scientist()
+
+    def bring(_number: int) -> int:
+        try:
+            return services.import_version(actor=actor, model=model, run_id=run_id).number
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(bring, range(3))) == [1, 2, 3]
 
 
 def nothing_written() -> bool:

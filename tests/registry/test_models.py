@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.db import IntegrityError
+from django.db import DataError, IntegrityError
 from django.utils import timezone
 
 from apps.registry.models import ModelVersion, PromotionRequest
@@ -48,7 +48,7 @@ def test_version__semantic_version_of_another_model__free() -> None:
 
 @pytest.mark.parametrize("name", ["", "Flights", "-flights", "flights!", "a" * 64])
 def test_model__bad_name__refused(name: str) -> None:
-    with pytest.raises((IntegrityError, Exception), match=r"model_name|too long"):
+    with pytest.raises((IntegrityError, DataError), match=r"model_name|too long"):
         make_model(name)
 
 
