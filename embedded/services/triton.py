@@ -55,8 +55,6 @@ class Triton:
                 "HOME": str(self.place),
                 "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
                 "OMP_NUM_THREADS": "1",
-                # Bytecode beside a model.py would look to Triton like a changed model.
-                "PYTHONDONTWRITEBYTECODE": "1",
             },
             ports={
                 "TRITON_HTTP": self.http_port,
