@@ -180,6 +180,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
+        "ExperimentStateEnum": "apps.experiments.models.STATES",
         "StageEnum": ["dev", "staging", "production", "deprecated", "archived"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -183,3 +183,10 @@ def test_session__unsafe_method_without_csrf_token__403() -> None:
     )
     assert answer.status_code == 403
     assert "CSRF" in answer.json()["detail"]
+
+
+def test_teams__unknown_field__400_names_it(client: Client) -> None:
+    body = {"key": "fraud", "name": "Fraud", "nmae": "typo"}
+    answer = post(client, "/teams", body, factories.bearer(Role.ADMIN))
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"path": "$.nmae", "detail": "unknown field"}]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, Serializer, ValidationError
 
 from apps.accounts.access import Permission, Principal
 from apps.accounts.api.idempotency import IdempotentPosts
@@ -38,6 +38,17 @@ class ApiGenericView(IdempotentPosts, GenericAPIView[Any]):
     def principal(self) -> Principal:
         """Whoever makes this request."""
         return _principal(self.request)
+
+
+class StrictSerializer(Serializer[Any]):
+    """Input in which a field that nobody knows is a fault, not a typo that passes."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the fields. Raises ValidationError, naming every one that is unknown."""
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        if unknown:
+            raise ValidationError({name: ["unknown field"] for name in sorted(unknown)})
+        return super().to_internal_value(data)
 
 
 def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:

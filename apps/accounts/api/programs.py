@@ -40,6 +40,11 @@ NEW_TOKEN = OpenApiExample(
     value={"name": "dashboard", "scopes": ["view"], "expires_at": "2027-01-01T00:00:00Z"},
     request_only=True,
 )
+ROTATION = OpenApiExample(
+    "An hour to change over",
+    value={"expires_at": "2027-01-01T00:00:00Z", "overlap_s": 3600, "reason": "yearly"},
+    request_only=True,
+)
 ISSUED = OpenApiExample(
     "Shown this once",
     value={
@@ -246,7 +251,7 @@ class TokenRotateView(ApiView):
         tags=TAGS,
         request=RotationInput,
         responses={201: IssuedTokenSerializer},
-        examples=[ISSUED],
+        examples=[ROTATION, ISSUED],
     )
     def post(self, request: Request, pk: int) -> Response:
         """A new token of the same owner, name and scopes; the old one ends after `overlap_s`."""

@@ -1,10 +1,9 @@
 """What accounts look like in REST, and what is read from requests."""
 
-from typing import Any
-
 from rest_framework import serializers
 
 from apps.accounts.access import GRANTS, HUMAN_ROLES, SERVICE_ROLES, Permission, Principal, Role
+from apps.accounts.api.base import StrictSerializer
 from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
 
 
@@ -12,7 +11,7 @@ def _sorted(roles: frozenset[Role]) -> list[str]:
     return [role.value for role in Role if role in roles]
 
 
-class ReasonInput(serializers.Serializer[Any]):
+class ReasonInput(StrictSerializer):
     """Why: what a colleague would ask."""
 
     reason = serializers.CharField(max_length=2000)
@@ -53,7 +52,7 @@ class TeamSerializer(serializers.ModelSerializer[Team]):
         fields = ("key", "name", "created_at")
 
 
-class TeamInput(serializers.Serializer[Any]):
+class TeamInput(StrictSerializer):
     """A new team."""
 
     key = serializers.SlugField(max_length=60)
@@ -70,7 +69,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         fields = ("username", "name", "email", "is_active", "last_login")
 
 
-class UserInput(serializers.Serializer[Any]):
+class UserInput(StrictSerializer):
     """A new person."""
 
     username = serializers.CharField(max_length=150)
@@ -90,7 +89,7 @@ class MembershipSerializer(serializers.ModelSerializer[Membership]):
         fields = ("username", "role")
 
 
-class MembershipInput(serializers.Serializer[Any]):
+class MembershipInput(StrictSerializer):
     """A role for a person."""
 
     username = serializers.CharField(max_length=150)
@@ -124,7 +123,7 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
         return [one.value for one in Permission if one in GRANTS[Role(account.role)]]
 
 
-class ServiceAccountInput(serializers.Serializer[Any]):
+class ServiceAccountInput(StrictSerializer):
     """A new program. `endpoints` empty means all, `requests_per_second` 0 no limit."""
 
     name = serializers.SlugField(max_length=80)
@@ -164,7 +163,7 @@ class IssuedTokenSerializer(serializers.ModelSerializer[Token]):
         fields = (*TokenSerializer.Meta.fields, "token")
 
 
-class TokenInput(serializers.Serializer[Any]):
+class TokenInput(StrictSerializer):
     """A new token; `scopes` narrow what its owner's roles grant."""
 
     name = serializers.CharField(max_length=80)
@@ -177,7 +176,7 @@ class TokenInput(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
 
 
-class RotationInput(serializers.Serializer[Any]):
+class RotationInput(StrictSerializer):
     """How long the new token lives, and how long the old one goes on beside it."""
 
     expires_at = serializers.DateTimeField()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from apps.experiments.lifecycle import BUCKETS, Decision
@@ -59,12 +59,14 @@ class NewExperimentSerializer(StrictSerializer):
         return timedelta(days=value)
 
 
+@extend_schema_serializer(component_name="ExperimentReason")
 class ReasonSerializer(StrictSerializer):
     """Why."""
 
     reason = serializers.CharField(max_length=REASON)
 
 
+@extend_schema_serializer(component_name="ExperimentDecision")
 class DecisionSerializer(ReasonSerializer):
     """What people concluded, and why."""
 

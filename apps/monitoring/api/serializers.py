@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 
@@ -31,6 +32,7 @@ class SeriesSerializer(serializers.Serializer[Any]):
     p99_ms = serializers.ListField(child=serializers.FloatField(allow_null=True))
 
 
+@extend_schema_serializer(component_name="VariantTraffic")
 class VariantSerializer(serializers.Serializer[Any]):
     """Exact counts of one variant; latencies in ms, of successful answers, within 1 %."""
 
