@@ -9,7 +9,8 @@ from django.utils import timezone
 from apps.accounts.access import Principal, Role
 from apps.accounts.models import Membership, ServiceAccount, Team, User
 from apps.accounts.principals import of_service_account, of_user
-from apps.registry.models import ModelVersion, RegisteredModel, Validation
+from apps.registry import services
+from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel, Validation
 from apps.registry.promotion import APPROVED_STAGES, Stage
 from tests.registry.onnx_models import late_model
 
@@ -161,4 +162,20 @@ def make_validation(version: ModelVersion, *, state: str = "passed") -> Validati
         lease_expires_at=now,
         started_at=now,
         finished_at=now,
+    )
+
+
+def validated_version(stage: str = "dev", **fields: Any) -> ModelVersion:
+    """A version whose newest validation passed."""
+    version = make_version(stage=stage, **fields)
+    make_validation(version)
+    return version
+
+
+def asked(version: ModelVersion | None = None, *, by: Principal | None = None) -> PromotionRequest:
+    """An open request for the next stage, by a scientist unless told."""
+    version = version or validated_version()
+    target = {"dev": "staging", "staging": "production"}[version.stage]
+    return services.request_promotion(
+        actor=by or scientist(), version=version, stage=target, reason="better"
     )
