@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 BUCKETS = 10_000
-CONTROL_ROLE, ARM_ROLE = "stable", "arm"
 
 
 class State(StrEnum):

@@ -13,8 +13,6 @@ from apps.events.errors import Invalid
 from apps.events.services import record
 from apps.experiments.errors import InvalidPlan, NothingToCompare, TransitionRefused
 from apps.experiments.lifecycle import (
-    ARM_ROLE,
-    CONTROL_ROLE,
     Decision,
     PlannedArm,
     State,
@@ -187,8 +185,12 @@ def _move(experiment: Experiment, trigger: Trigger, **fields: Any) -> None:
 
 
 def _weight(arm: Arm) -> VariantWeight:
-    role = CONTROL_ROLE if arm.is_control else ARM_ROLE
-    return VariantWeight(key=arm.key, role=role, version=arm.version, weight=arm.weight)
+    return VariantWeight(
+        key=arm.key,
+        role="stable" if arm.is_control else "arm",
+        version=arm.version,
+        weight=arm.weight,
+    )
 
 
 def _return_endpoint(actor: Principal, experiment: Experiment, *, reason: str) -> None:

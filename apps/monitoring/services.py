@@ -133,4 +133,4 @@ def prune_batches(*, now: datetime) -> int:
         # No commit may be deciding what it has seen while keys move from one place to the other.
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEEN_LOCK])
         cursor.execute(PRUNE, {"before": now - KEPT_BATCH_KEYS})
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -1,5 +1,7 @@
 """Starting gives users the arms, stopping gives back what they had."""
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -98,7 +100,12 @@ def test_start__twice_with_an_old_copy__second_is_refused() -> None:
 
 
 def _perform(trigger: Trigger, experiment: Experiment) -> Experiment:
-    common = {"actor": analyst(), "experiment": experiment, "reason": "test", "now": NOW}
+    common: dict[str, Any] = {
+        "actor": analyst(),
+        "experiment": experiment,
+        "reason": "test",
+        "now": NOW,
+    }
     if trigger is Trigger.DECIDE:
         return services.decide_experiment(**common, decision=Decision.SHIP)
     name = f"{trigger.value}_experiment"

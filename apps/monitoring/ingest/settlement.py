@@ -12,18 +12,32 @@ from django.db import transaction
 from apps.monitoring.ingest.batches import Committed
 from apps.monitoring.ingest.staging import DbCursor, bulk_cursor
 
+# Always by index, row by row: the planner knows nothing of partitions that are minutes old, and a
+# scan of one would cost more than all the rest.
+BY_INDEX = """
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+"""
+# Most outcomes are of predictions that nobody sampled, most predictions have no outcome yet.
+MATCHED = """
+SELECT DISTINCT o.prediction_id
+FROM monitoring_outcome o JOIN monitoring_predictionrow p ON p.prediction_id = o.prediction_id
+WHERE o.prediction_id = ANY(%(ids)s) AND o.prediction_id <> '' AND o.state = 'waiting'
+"""
 REFUSE = """
 UPDATE monitoring_outcome o SET state = 'refused'
 FROM monitoring_predictionrow p
-WHERE o.prediction_id = ANY(%(ids)s) AND o.state = 'waiting'
+WHERE o.prediction_id = ANY(%(ids)s) AND o.prediction_id <> '' AND o.state = 'waiting'
   AND p.prediction_id = o.prediction_id AND p.client <> o.client
 """
 # The newest observation wins, so that a correction counts; rows only ever move forward in time.
 LEARN = """
-WITH newest AS (
+WITH newest AS MATERIALIZED (
     SELECT DISTINCT ON (prediction_id, client) prediction_id, client, value, occurred_at
     FROM monitoring_outcome
-    WHERE prediction_id = ANY(%(ids)s) AND metric = 'label' AND state IN ('waiting', 'joined')
+    WHERE prediction_id = ANY(%(ids)s) AND prediction_id <> '' AND metric = 'label'
+      AND state IN ('waiting', 'joined')
     ORDER BY prediction_id, client, occurred_at DESC, received_at DESC, outcome_id DESC
 )
 UPDATE monitoring_predictionrow p SET truth = newest.value, truth_at = newest.occurred_at
@@ -35,7 +49,7 @@ WHERE p.prediction_id = newest.prediction_id AND p.client = newest.client
 JOIN = """
 UPDATE monitoring_outcome o SET state = 'joined'
 FROM monitoring_predictionrow p
-WHERE o.prediction_id = ANY(%(ids)s) AND o.state = 'waiting'
+WHERE o.prediction_id = ANY(%(ids)s) AND o.prediction_id <> '' AND o.state = 'waiting'
   AND p.prediction_id = o.prediction_id AND p.client = o.client
 """
 DONE = "UPDATE monitoring_ingestedbatch SET joins_pending = false WHERE id = ANY(%s)"
@@ -93,8 +107,11 @@ def settle_forgotten(*, older_than_s: float = 30.0) -> int:
 
 def _join(cursor: DbCursor, *, ids: Collection[str], batches: Sequence[object]) -> None:
     if ids:
-        for statement in (REFUSE, LEARN, JOIN):
-            cursor.execute(statement, {"ids": list(ids)})
+        cursor.execute(BY_INDEX)
+        cursor.execute(MATCHED, {"ids": list(ids)})
+        matched = [str(row[0]) for row in cursor.fetchall()]
+        for statement in (REFUSE, LEARN, JOIN) if matched else ():
+            cursor.execute(statement, {"ids": matched})
     if batches:
         cursor.execute(DONE, (list(batches),))
 
