@@ -91,6 +91,7 @@ def refuse_the_unapproved(scene: Scene) -> None:
             "weights": lambda: operations.put_weights(scene, {"v1": 9_000, "v2": 1_000}),
             "deploy": lambda: operations.deploy(scene, "v2", traffic=10),
             "rollout": lambda: operations.start_rollout(scene, "v2", steps=(5, 100)),
+            "experiment": lambda: operations.start_experiment(scene, "v1", "v2"),
         }
         for way, call in ways.items():
             _refused(step, way, NOT_APPROVED, call)

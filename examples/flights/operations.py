@@ -199,3 +199,19 @@ def books(scene: Scene) -> Books:
         recorded={semantic(n): found["sampled"] for n, found in performance.items()},
         labelled={semantic(n): found["total"] for n, found in performance.items()},
     )
+
+
+def start_experiment(scene: Scene, control: str, treatment: str) -> Any:
+    """Plan an experiment between two versions and give users its arms."""
+    arms = [
+        {"variant": "control", "version": scene.number(control), "weight": 5_000, "control": True},
+        {"variant": "treatment", "version": scene.number(treatment), "weight": 5_000},
+    ]
+    plan = {
+        "name": f"{control} against {treatment}",
+        "endpoint": ENDPOINT,
+        "hypothesis": f"{treatment} calls more flights right",
+        "arms": arms,
+    }
+    planned = scene.scientist.post("/experiments", plan)
+    return scene.scientist.post(f"/experiments/{planned['id']}/start", {"reason": "try it"})
