@@ -228,7 +228,7 @@ class Puller:
         while not desired.cancelled.is_set():
             try:
                 async with self._one_load:
-                    await asyncio.to_thread(self._triton.load, desired.manifest.entry)
+                    await asyncio.to_thread(self._ask_to_load, desired.manifest)
                 return desired.enter("ready")
             except (LoadFailed, LoadInterrupted) as error:
                 failures += 1
@@ -239,6 +239,18 @@ class Puller:
                 desired.enter("loading", str(error))
             await asyncio.sleep(self._settings.puller_probe_s)
         raise Cancelled(desired.manifest.entry)
+
+    def _ask_to_load(self, manifest: Manifest) -> None:
+        """Load, unless Triton outlived this process and still has exactly this.
+
+        Triton takes the bytecode that Python writes beside `model.py` for a change, so asking it
+        again would reload a model that serves.
+        """
+        kept = self._repository.was_loaded(manifest)
+        if kept and manifest.entry in self._triton.ready_entries():
+            return
+        self._triton.load(manifest.entry)
+        self._repository.note_loaded(manifest)
 
     async def _watch(self) -> None:
         """Look at Triton again and again; what it lost is verified and loaded anew."""

@@ -1,5 +1,6 @@
 """Triton's model repository on local disk: what is desired, and whether what lies there is it."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -65,6 +66,7 @@ class LocalRepository:
     state/desired/{entry}  the signed documents of what should be loaded
     state/blobs/{entry}/{sha256}  files being fetched, named by the digest they must have
     state/staging/{entry}  an entry before it moves into place
+    state/loaded/{entry}   the content that Triton was last seen to load
     """
 
     def __init__(self, root: Path, state: Path) -> None:
@@ -72,7 +74,8 @@ class LocalRepository:
         self._desired = state / "desired"
         self._blobs = state / "blobs"
         self._staging = state / "staging"
-        for directory in (root, self._desired, self._blobs, self._staging):
+        self._loaded = state / "loaded"
+        for directory in (root, self._desired, self._blobs, self._staging, self._loaded):
             directory.mkdir(parents=True, exist_ok=True)
 
     def desired(self) -> dict[str, bytes]:
@@ -122,15 +125,26 @@ class LocalRepository:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.blob(manifest.entry, file), target)
         (staging / "1").mkdir(exist_ok=True)
+        (self._loaded / manifest.entry).unlink(missing_ok=True)
         if manifest.runtime == PYTHON_RUNTIME:
             shutil.copyfile(RUNTIME_FILE, staging / RUNTIME_PATH)
         self._discard(manifest.entry)
         staging.rename(self._root / manifest.entry)
         shutil.rmtree(self._blobs / manifest.entry, ignore_errors=True)
 
+    def note_loaded(self, manifest: Manifest) -> None:
+        """Write down that Triton loaded exactly this."""
+        (self._loaded / manifest.entry).write_text(_content_digest(manifest))
+
+    def was_loaded(self, manifest: Manifest) -> bool:
+        """Whether exactly this is what Triton loaded last, if it still has the entry."""
+        note = self._loaded / manifest.entry
+        return note.exists() and note.read_text() == _content_digest(manifest)
+
     def remove(self, entry: str) -> None:
         """Forget that `entry` is desired, and its files."""
         (self._desired / entry).unlink(missing_ok=True)
+        (self._loaded / entry).unlink(missing_ok=True)
         shutil.rmtree(self._blobs / entry, ignore_errors=True)
         self._discard(entry)
 
@@ -141,3 +155,8 @@ class LocalRepository:
         if home.exists():
             home.rename(trash)
             shutil.rmtree(trash, ignore_errors=True)
+
+
+def _content_digest(manifest: Manifest) -> str:
+    parts = (manifest.files, manifest.runtime, digest_of(RUNTIME_FILE))
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

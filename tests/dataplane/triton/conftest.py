@@ -148,9 +148,17 @@ def start_puller(services: PrivateServices, keys: Mapping[str, str] = OWN_KEYS) 
     return running
 
 
-@pytest.fixture(scope="package")
-def site() -> Iterator[Site]:
+@pytest.fixture
+def site(lasting_site: Site) -> Iterator[Site]:
     """Everything up, with an empty repository."""
+    yield lasting_site
+    for entry in lasting_site.http.get("/v1/entries").json()["entries"]:
+        lasting_site.http.delete(f"/v1/entries/{entry['entry']}")
+
+
+@pytest.fixture(scope="package")
+def lasting_site() -> Iterator[Site]:
+    """The machine that the tests of this package share."""
     services = PrivateServices()
     try:
         s3, triton = services.start_s3(), services.start_triton()

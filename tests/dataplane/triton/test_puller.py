@@ -86,6 +86,14 @@ def test_puller__killed_and_triton_too__reloads_what_was_desired(site: Site) -> 
     site.start_s3()
 
 
+def test_puller__killed_while_triton_lives__does_not_reload(site: Site) -> None:
+    bring_up(site, "steady-v1")
+    before = site.triton.log.read_text().count("loading: steady-v1")
+    site.restart_puller()
+    site.wait_for("steady-v1", "ready")
+    assert site.triton.log.read_text().count("loading: steady-v1") == before
+
+
 def test_puller__local_file_tampered_before_a_restart__fetched_anew(site: Site) -> None:
     bring_up(site, "mauled-v1")
     runtime = site.entry_dir("mauled-v1") / "1" / "model.py"

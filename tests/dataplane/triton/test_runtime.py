@@ -15,10 +15,10 @@ Floats = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
-def client(site: Site) -> Iterator[InferenceServerClient]:
-    site.put("runtime-v1", site.upload("runtime-v1"))
-    site.wait_for("runtime-v1", "ready")
-    opened = InferenceServerClient(f"127.0.0.1:{site.services.ports['TRITON_GRPC']}")
+def client(lasting_site: Site) -> Iterator[InferenceServerClient]:
+    lasting_site.put("runtime-v1", lasting_site.upload("runtime-v1"))
+    lasting_site.wait_for("runtime-v1", "ready")
+    opened = InferenceServerClient(f"127.0.0.1:{lasting_site.services.ports['TRITON_GRPC']}")
     yield opened
     opened.close()
 
@@ -63,9 +63,9 @@ def test_runtime__row_that_the_graph_refuses__is_an_error_and_the_next_is_served
     np.testing.assert_allclose(ask(client, [0], ["AA"]), sigmoid([1.0]), rtol=1e-5)
 
 
-def test_runtime__bad_request_beside_good_ones__fails_alone(site: Site) -> None:
+def test_runtime__bad_request_beside_good_ones__fails_alone(lasting_site: Site) -> None:
     """Many callers at once, so that Triton joins their requests into one batch."""
-    address = f"127.0.0.1:{site.services.ports['TRITON_GRPC']}"
+    address = f"127.0.0.1:{lasting_site.services.ports['TRITON_GRPC']}"
 
     def one(number: int) -> bool:
         with InferenceServerClient(address) as own:
