@@ -72,10 +72,13 @@ def example(**changes: Any) -> dict[str, Any]:
     return {**numbers, "carrier": "UA", "code": 1, **changes}
 
 
-def model_bytes(bias: float = 0.0) -> bytes:
-    """ONNX: p = sigmoid(numeric . w + bias + table[code]); output `[rows, 2]`."""
-    table = np.zeros((CODES, 1), dtype=np.float32)
-    table[NAN_CODE] = np.nan
+def model_bytes(bias: float = 0.0, codes: int = CODES) -> bytes:
+    """ONNX: p = sigmoid(numeric . w + bias + table[code]); output `[rows, 2]`.
+
+    A `code` of `codes` or more raises.
+    """
+    table = np.zeros((codes, 1), dtype=np.float32)
+    table[NAN_CODE:] = np.nan
     weights = np.linspace(-0.5, 0.5, len(NUMBERS), dtype=np.float32).reshape(-1, 1)
     nodes = [
         helper.make_node("MatMul", ["numeric", "weights"], ["linear"]),
@@ -201,12 +204,14 @@ def client(name: str = "app", key: str = CLIENT_KEY, **changes: Any) -> Client:
     return Client(**{"name": name, "team": "team", "key_digests": {digest: 0.0}, **changes})
 
 
-def install_model(environment: Mapping[str, str], number: int, *, bias: float = 0.0) -> None:
+def install_model(
+    environment: Mapping[str, str], number: int, *, bias: float = 0.0, codes: int = CODES
+) -> None:
     """Put version `number` of the rig's model into Triton's repository and load it."""
     home = Path(environment["TRITON_REPOSITORY"]) / f"rig-v{number}"
     (home / "1").mkdir(parents=True, exist_ok=True)
     (home / "config.pbtxt").write_text(config_pbtxt(SCHEMA, f"rig-v{number}", 1))
-    (home / "1" / "model.onnx").write_bytes(model_bytes(bias))
+    (home / "1" / "model.onnx").write_bytes(model_bytes(bias, codes))
     shutil.copyfile(RUNTIME_FILE, home / "1" / "model.py")
     control = TritonControl(environment["TRITON_URL"], environment["TRITON_CONTROL_KEY"], 60.0)
     control.load(home.name)

@@ -146,6 +146,7 @@ CELERY_BEAT_SCHEDULE = {
         ("reconcile", "apps.deployments.tasks.reconcile_deployments", 15.0, "deployments"),
         ("publish-routing", "apps.routing.tasks.publish_latest", 5.0, "default"),
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
+        ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
         ("roll-up-windows", "apps.monitoring.tasks.roll_up_windows", 300.0, "monitoring"),
         ("maintain-partitions", "apps.monitoring.tasks.maintain_partitions", 3600.0, "monitoring"),
