@@ -1,5 +1,6 @@
 """Delivery of chained events to subscribers: at least once, in order, each at its own pace."""
 
+import time
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,6 +14,7 @@ from apps.events.subscriptions import Subscription, all_subscriptions
 log = structlog.get_logger(__name__)
 
 BATCH = 50
+NOTE_SECONDS = 0.1
 MAX_ATTEMPTS = 12
 FIRST_RETRY = timedelta(seconds=0.5)
 LONGEST_RETRY = timedelta(seconds=60)
@@ -47,17 +49,20 @@ def deliver_all(*, now: datetime) -> bool:
 def deliver(subscription: Subscription, cursor: Cursor, *, last: int) -> bool:
     """Deliver up to BATCH events from the cursor on; return whether more are waiting.
 
-    Stops at the first failure. A crash after the handler and before the cursor is written
-    delivers again: handlers are idempotent.
+    Stops at the first failure. The cursor is written at the end, and every NOTE_SECONDS on the
+    way: a crash in between delivers again what was delivered since. Handlers are idempotent.
     """
     end = min(cursor.seq + BATCH, last)
+    noted = time.monotonic()
     for chained in _next(cursor, end):
         if not subscription.hears(chained.event.verb):
             continue
         error = _call(subscription, chained)
         if error and not _give_up(cursor, chained, error):
             return False
-        _advance(cursor, chained.seq)
+        if error or cursor.attempts or time.monotonic() - noted > NOTE_SECONDS:
+            _advance(cursor, chained.seq)
+            noted = time.monotonic()
     _advance(cursor, end)
     return end < last
 
