@@ -115,7 +115,7 @@ class CompiledSchema:
         else NaN in a floating-point tensor and "" in a BYTES tensor.
         """
         if self._fills:
-            rows = [self._filled(row) for row in rows]
+            rows = [self._filled(row) if None in row else row for row in rows]
         return [packer(rows) for packer in self._packers]
 
     def as_dict(self, row: Row) -> dict[str, Value]:

@@ -129,7 +129,7 @@ class Gateway:
         self._feed.halt()
         self._seal_later.cancel()
         self._writer.close()
-        await self._channels.close()
+        self._channels.close()
         log.info("gateway.stopped", gateway=self.name)
 
     # What the feed calls

@@ -5,32 +5,26 @@ messages concatenate.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import grpc
 from tritonclient.grpc import service_pb2 as pb
 
 from contracts.records import ErrorKind
+from dataplane.gateway import http2
+from dataplane.gateway.http2 import GrpcError, request_block, timeout_header
 from dataplane.gateway.table import Variant
 from serving.validation import Row as Values
 
 _SERVICE = "/inference.GRPCInferenceService/"
 _RAW_INPUT_CONTENTS = b"\x3a"  # field 7, length-delimited
-_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),  # also what connecting may take
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 2_000),
-)
-_KINDS: dict[grpc.StatusCode, ErrorKind] = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: "timeout",
-    grpc.StatusCode.UNAVAILABLE: "unavailable",
-    grpc.StatusCode.CANCELLED: "unavailable",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "unavailable",
+_CANCELLED, _RESOURCE_EXHAUSTED = 1, 8
+_KINDS: Mapping[int, ErrorKind] = {
+    http2.DEADLINE_EXCEEDED: "timeout",
+    http2.UNAVAILABLE: "unavailable",
+    _CANCELLED: "unavailable",
+    _RESOURCE_EXHAUSTED: "unavailable",
 }
+RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
 
 
 class CallFailed(Exception):
@@ -43,43 +37,89 @@ class CallFailed(Exception):
 
 
 class Channel:
-    """One connection to one Triton. `rows` counts what is outstanding there."""
+    """Calls to one Triton over one connection, opened on demand.
+
+    `rows` counts what is outstanding there. After a connection that failed, calls fail at once
+    for a while that doubles up to `RETRY_MOST_S`.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.rows = 0
-        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-        self.infer = self._channel.unary_unary(_SERVICE + "ModelInfer")
-        self._model_ready = self._channel.unary_unary(
-            _SERVICE + "ModelReady",
-            request_serializer=pb.ModelReadyRequest.SerializeToString,
-            response_deserializer=pb.ModelReadyResponse.FromString,
-        )
-        self._server_live = self._channel.unary_unary(
-            _SERVICE + "ServerLive",
-            request_serializer=pb.ServerLiveRequest.SerializeToString,
-            response_deserializer=pb.ServerLiveResponse.FromString,
-        )
+        self._loop = asyncio.get_running_loop()
+        self._connection: http2.Connection | None = None
+        self._opening: asyncio.Task[http2.Connection] | None = None
+        self._retry_at = 0.0
+        self._pause_s = RETRY_FIRST_S
+        self._blocks = {
+            name: request_block(_SERVICE + name, address)
+            for name in ("ModelInfer", "ModelReady", "ServerLive")
+        }
+
+    async def call(self, name: str, message: bytes, seconds: float) -> bytes:
+        """One unary call of the inference service. Raises GrpcError."""
+        connection = self._connection
+        if connection is None or not connection.usable:
+            connection = await self._connected(seconds)
+        block = self._blocks[name] + timeout_header(seconds)
+        return await connection.call(block, message, seconds)
 
     async def model_ready(self, entry: str, seconds: float) -> bool:
         """Connect, if need be, and ask whether the entry is loaded."""
+        request = pb.ModelReadyRequest(name=entry).SerializeToString()
         try:
-            request = pb.ModelReadyRequest(name=entry)
-            reply = await self._model_ready(request, timeout=seconds, wait_for_ready=True)
-        except grpc.aio.AioRpcError:
+            reply = await self.call("ModelReady", request, seconds)
+        except GrpcError:
             return False
-        return bool(reply.ready)
+        return bool(pb.ModelReadyResponse.FromString(reply).ready)
 
     async def live(self, seconds: float) -> bool:
         """Whether the server answers."""
         try:
-            reply = await self._server_live(pb.ServerLiveRequest(), timeout=seconds)
-        except grpc.aio.AioRpcError:
+            reply = await self.call("ServerLive", b"", seconds)
+        except GrpcError:
             return False
-        return bool(reply.live)
+        return bool(pb.ServerLiveResponse.FromString(reply).live)
 
-    async def close(self) -> None:
-        await self._channel.close()
+    def close(self) -> None:
+        """Close when the calls under way are answered."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _connected(self, seconds: float) -> http2.Connection:
+        """The connection that all callers now waiting share. Raises GrpcError."""
+        if self._opening is None:
+            if self._loop.time() < self._retry_at:
+                raise GrpcError(http2.UNAVAILABLE, f"{self.address} is away")
+            self._opening = self._loop.create_task(self._open())
+            self._opening.add_done_callback(self._opened)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._opening)
+        except TimeoutError as error:
+            raise GrpcError(http2.UNAVAILABLE, f"{self.address} does not answer") from error
+        except OSError as error:
+            raise GrpcError(http2.UNAVAILABLE, f"{self.address}: {error}") from error
+
+    async def _open(self) -> http2.Connection:
+        host, _, port = self.address.rpartition(":")
+        _, connection = await self._loop.create_connection(
+            http2.Connection, host.strip("[]"), int(port)
+        )
+        return connection
+
+    def _opened(self, opening: "asyncio.Task[http2.Connection]") -> None:
+        self._opening = None
+        if opening.cancelled():
+            return
+        if opening.exception() is None:
+            self._connection = opening.result()
+            self._pause_s = RETRY_FIRST_S
+        else:
+            self._retry_at = self._loop.time() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
 
 
 class Channels:
@@ -104,10 +144,10 @@ class Channels:
         """Whether any of the Tritons answers at all."""
         return any(await asyncio.gather(*(self.at(each).live(seconds) for each in addresses)))
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close all."""
         for channel in self._open.values():
-            await channel.close()
+            channel.close()
         self._open.clear()
 
 
@@ -129,8 +169,8 @@ class Model:
         channel = min(self._channels, key=_outstanding)
         channel.rows += len(rows)
         try:
-            reply = await channel.infer(request, timeout=seconds)
-        except grpc.aio.AioRpcError as error:
+            reply = await channel.call("ModelInfer", request, seconds)
+        except GrpcError as error:
             raise _call_failed(error) from error
         finally:
             channel.rows -= len(rows)
@@ -166,13 +206,12 @@ def _output(reply: bytes) -> bytes:
     return bytes(contents[0])
 
 
-def _call_failed(error: grpc.aio.AioRpcError) -> CallFailed:
+def _call_failed(error: GrpcError) -> CallFailed:
     """Blame: a Triton that cannot be reached is not the model's fault, an unloaded entry is."""
-    detail = error.details() or ""
-    kind = _KINDS.get(error.code(), "model")
-    if kind == "unavailable" and "unknown model" in detail.lower():
+    kind = _KINDS.get(error.status, "model")
+    if kind == "unavailable" and "unknown model" in error.detail.lower():
         kind = "model"
-    return CallFailed(kind, detail)
+    return CallFailed(kind, error.detail)
 
 
 def _varint(number: int) -> bytes:
