@@ -96,6 +96,7 @@ def compile_spec(
     """
     check_variants(phase.variants)
     check_allocation(phase)
+    check_guardrails(phase)
     for number, variant in enumerate(phase.variants):
         check_approval(variant, path=f"weights[{number}].version")
     variants = tuple(
@@ -165,6 +166,17 @@ def check_allocation(phase: PhaseFacts) -> None:
     wanted = {variant.key: variant.weight for variant in phase.variants if variant.weight}
     if held != wanted:
         raise InvalidWeights(f"ranges give {held}, weights say {wanted}", field="ranges")
+
+
+def check_guardrails(phase: PhaseFacts) -> None:
+    """Refuse a guardrail that compares what is not there. Raises InvalidWeights."""
+    keys = {variant.key for variant in phase.variants}
+    for number, guardrail in enumerate(phase.guardrails):
+        if not {guardrail.candidate, guardrail.baseline} <= keys:
+            raise InvalidWeights(
+                f"it compares {guardrail.candidate!r} with {guardrail.baseline!r}",
+                field=f"guardrails[{number}]",
+            )
 
 
 def check_approval(variant: VariantFacts, *, path: str) -> None:

@@ -19,7 +19,7 @@ from apps.routing.compiler import (
     successors,
 )
 from apps.routing.errors import InvalidWeights, NoBackend, VersionNotApproved
-from contracts.routing import BucketRange, decode_spec, encode_spec, spec_digest
+from contracts.routing import BucketRange, Guardrail, decode_spec, encode_spec, spec_digest
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 from serving.allocation import allocate
 
@@ -129,6 +129,19 @@ def test_compile__ranges_that_are_not_the_weights__refused(
     facts = replace(phase(variant("stable", ONE, 10_000)), ranges=ranges)
     with pytest.raises(InvalidWeights):
         compile_spec(ENDPOINT, facts)
+
+
+@pytest.mark.parametrize(("candidate", "fits"), [("canary", True), ("ghost", False)])
+def test_compile__guardrail__compares_variants_that_are_there(candidate: str, fits: bool) -> None:
+    facts = phase(variant("stable", ONE, 9_500), variant("canary", TWO, 500))
+    guardrail = Guardrail(rollout="rollout:1", candidate=candidate, baseline="stable")
+    guarded = replace(facts, guardrails=(guardrail,))
+    if fits:
+        assert compile_spec(ENDPOINT, guarded).guardrails == (guardrail,)
+        return
+    with pytest.raises(InvalidWeights) as caught:
+        compile_spec(ENDPOINT, guarded)
+    assert caught.value.field == "guardrails[0]"
 
 
 def test_errors__of_the_compiler__are_domain_errors() -> None:

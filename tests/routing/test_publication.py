@@ -15,7 +15,8 @@ from pytest_django import Settings
 
 from apps.accounts.access import Role
 from apps.accounts.models import ServiceAccount, Token
-from apps.routing import publication, services
+from apps.events.models import Event
+from apps.routing import publication, services, subscribers, tasks
 from apps.routing.errors import InvalidWeights
 from apps.routing.models import Endpoint, Position, Spec
 from apps.routing.selectors import index_at
@@ -257,6 +258,24 @@ def test_clients__token_issued__in_the_signed_document(redis_client: "redis.Redi
     )
     assert [client.name for client in document.clients] == [account.name]
     assert document.revision == (1 << publication.EPOCH_BITS) + 1
+
+
+def test_clients__account_disabled__gone_after_the_event(redis_client: "redis.Redis") -> None:
+    account = client_account()
+    services.publish_clients()
+    before = redis_client.get(contract.CLIENTS_KEY)
+    ServiceAccount.objects.filter(pk=account.pk).update(disabled_at=timezone.now())
+    subscribers.publish_clients(Event(verb="service_account.disabled", object_key=account.key))
+    assert publication.present_clients().clients == ()
+    assert redis_client.get(contract.CLIENTS_KEY) != before
+
+
+def test_tasks__redis_wiped__both_documents_are_back(redis_client: "redis.Redis") -> None:
+    route(make_endpoint(), stable(deployed(1)))
+    redis_client.flushall()
+    tasks.publish_latest()
+    assert published(redis_client).generation == 1
+    assert redis_client.exists(contract.CLIENTS_KEY)
 
 
 def client_account() -> ServiceAccount:
