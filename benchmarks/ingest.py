@@ -9,7 +9,6 @@ not sampled; `lake_records_per_s` records from Postgres to Parquet in the object
 import os
 import random
 import statistics
-import sys
 import threading
 import time
 import uuid
@@ -209,4 +208,4 @@ def _exposures(seq: int) -> tuple[Exposure, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

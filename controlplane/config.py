@@ -53,6 +53,7 @@ class Config(BaseSettings):
     metrics_token: SecretStr | None = None
 
     ingest_metrics_port: int = 0
+    ingest_stale_s: float = 15.0
     ingest_metrics_host: str = "127.0.0.1"
     traffic_retention_days: int = 400
     prediction_retention_days: int = 90

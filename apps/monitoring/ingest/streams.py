@@ -47,7 +47,7 @@ class Streams:
     """
 
     def __init__(
-        self, client: "redis.Redis", *, consumer: str, count: int = 32, stale_ms: int = 30_000
+        self, client: "redis.Redis", *, consumer: str, count: int = 32, stale_ms: int = 15_000
     ) -> None:
         self._client = client
         self._consumer = consumer

@@ -43,4 +43,5 @@ class Command(BaseCommand):
 
 def _worker(stop: threading.Event) -> Worker:
     client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10, socket_connect_timeout=2)
-    return Worker(Streams(client, consumer=consumer_name()), stop=stop)
+    stale_ms = round(settings.CONFIG.ingest_stale_s * 1000)
+    return Worker(Streams(client, consumer=consumer_name(), stale_ms=stale_ms), stop=stop)
