@@ -1,6 +1,7 @@
 """Targets, deployments, rollouts and the verdicts that moved them."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -63,6 +64,10 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """Deployments that a tick has to look at, oldest first."""
         return self.filter(state__in=_values(deployment.MOVING)).order_by("id")
 
+    def idle(self, *, now: datetime) -> Self:
+        """Those that no process is busy with."""
+        return self.filter(Q(busy_until_at__isnull=True) | Q(busy_until_at__lte=now))
+
     def of_version(self, version: ModelVersion) -> Self:
         """One version's deployments, newest first."""
         return self.filter(version=version)
@@ -72,7 +77,8 @@ class Deployment(models.Model):
     """One version on its way onto a target.
 
     `traffic_percentage` of the endpoint `endpoint_name` goes to it once it is healthy; `error`
-    says what is wrong now, or why it failed. Every transition raises `revision`.
+    says what is wrong now, or why it failed. Every transition raises `revision`. One process at
+    a time talks to the target, until `busy_until_at` at most.
     """
 
     id = models.UUIDField(primary_key=True, db_default=UUID7)
@@ -96,6 +102,7 @@ class Deployment(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     state_entered_at = models.DateTimeField()
     healthy_at = models.DateTimeField(null=True, blank=True)
+    busy_until_at = models.DateTimeField(null=True, blank=True)
 
     objects = DeploymentQuerySet.as_manager()
 

@@ -19,6 +19,7 @@ PREFIX = "rollout:"
 def register() -> None:
     """Called when the app is ready."""
     subscribe("deployments.overrides", ("gateway.override_reported",), withdraw_everywhere)
+    subscribe("deployments.approvals", ("endpoint.unapproved_traffic",), withdraw_unapproved)
 
 
 def withdraw_everywhere(event: Event) -> None:
@@ -30,11 +31,25 @@ def withdraw_everywhere(event: Event) -> None:
         log.warning("override.unknown_rollout", rollout=str(rollout_id))
         return
     try:
-        services.roll_back_on_override(
+        services.roll_back_on_evidence(
             rollout_id=rollout_id, evidence=_words(event), now=timezone.now()
         )
     except RollbackRefused as error:
         log.warning("override.too_late", rollout=str(rollout_id), reason=error.detail)
+
+
+def withdraw_unapproved(event: Event) -> None:
+    """A candidate lost its approval while it has traffic: roll its rollout back."""
+    told = event.after if isinstance(event.after, dict) else {}
+    name = event.object_key.removeprefix("endpoint:")
+    rollouts = Rollout.objects.unfinished().select_related("candidate__model")
+    for rollout in rollouts.filter(endpoint__name=name):
+        if rollout.candidate.version_key == told.get("version"):
+            services.roll_back_on_evidence(
+                rollout_id=rollout.pk,
+                evidence=f"{rollout.candidate} is not approved any more",
+                now=timezone.now(),
+            )
 
 
 def _words(event: Event) -> str:

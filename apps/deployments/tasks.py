@@ -40,7 +40,8 @@ def tick_rollout(*, id: str, **_: object) -> None:
 @shared_task(name="apps.deployments.tasks.tick_deployments")
 def tick_deployments(**_: object) -> None:
     """Look at every deployment that is on its way."""
-    for pk in Deployment.objects.moving().values_list("pk", flat=True):
+    moving = Deployment.objects.moving().idle(now=timezone.now())
+    for pk in moving.values_list("pk", flat=True):
         advance_deployment.apply_async(kwargs={"id": str(pk)}, queue=QUEUE, expires=STALE_S)
 
 

@@ -124,10 +124,13 @@ class Puller:
         """
         manifest = read_manifest(document, entry, self._keys)
         present = self._entries.get(entry)
+        same = present is not None and _same_content(present.manifest, manifest)
         if present and manifest.issued_at < present.manifest.issued_at:
+            if same:
+                return present.report()
             raise StaleManifest(f"a newer manifest for {entry} is in place")
         self._repository.keep(entry, signing.encode(document))
-        if present and _same_content(present.manifest, manifest) and present.state != "failed":
+        if present and same and present.state != "failed":
             present.manifest = manifest
             return present.report()
         return self._begin(Desired(manifest)).report()

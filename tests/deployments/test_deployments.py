@@ -174,6 +174,17 @@ def test_deploy__puller_away__waits_then_fails_at_its_deadline(s3: str) -> None:
     assert services.advance_deployment(deployment_id=started.pk, now=late).state == "failed"
 
 
+def test_advance__another_process_is_busy_with_it__left_alone_until_its_time_is_up() -> None:
+    started = deploy(make_version(number=1, stage="production"))
+    now = timezone.now()
+    Deployment.objects.filter(pk=started.pk).update(busy_until_at=now + timedelta(seconds=5))
+    assert advance(started).error == ""
+    later = now + timedelta(seconds=6)
+    seen = services.advance_deployment(deployment_id=started.pk, now=later)
+    assert "is away" in Deployment.objects.get(pk=seen.pk).error
+    assert Deployment.objects.idle(now=later).filter(pk=seen.pk).exists()
+
+
 def test_reconcile__entry_lost_by_the_target__placed_again(puller: None) -> None:
     done = finish(deploy(version(11), traffic_percentage=100))
     route(get_endpoint("flights"), stable(deployed(1)))

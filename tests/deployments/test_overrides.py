@@ -7,7 +7,7 @@ import pytest
 from apps.deployments import subscribers
 from apps.events.models import Event
 from apps.routing.models import Generation, Override
-from apps.routing.services.fleet import take_override
+from apps.routing.services.fleet import report_unapproved_traffic, take_override
 from contracts import routing as contract
 from tests.deployments.ramps import Ramp, started
 
@@ -55,6 +55,18 @@ def test_override__delivered_twice__is_one_generation() -> None:
     after_one = Generation.objects.count()
     subscribers.withdraw_everywhere(event)
     assert Generation.objects.count() == after_one > before
+
+
+def test_approval__lost_while_the_candidate_has_traffic__rolled_back() -> None:
+    ramp = started()
+    type(ramp.candidate).objects.filter(pk=ramp.candidate.pk).update(decision_threshold=0.9)
+    ramp.candidate.refresh_from_db()
+    assert report_unapproved_traffic(version=ramp.candidate) == 1
+    subscribers.withdraw_unapproved(
+        Event.objects.filter(verb="endpoint.unapproved_traffic").order_by("-id")[0]
+    )
+    assert ramp.fresh().state == "rolled_back"
+    assert ramp.rollout.state_reason == "flights/2 is not approved any more"
 
 
 def test_override__of_an_unknown_rollout__ignored() -> None:

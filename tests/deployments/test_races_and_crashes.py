@@ -108,10 +108,10 @@ def test_gateway_and_person_at_once__both_roll_back__once() -> None:
     ramp = started()
     before = Generation.objects.count()
     at_once(
-        lambda: services.roll_back_on_override(
+        lambda: services.roll_back_on_evidence(
             rollout_id=ramp.rollout.pk, evidence="gateway-1 withdrew", now=timezone.now()
         ),
-        lambda: services.roll_back_on_override(
+        lambda: services.roll_back_on_evidence(
             rollout_id=ramp.rollout.pk, evidence="gateway-2 withdrew", now=timezone.now()
         ),
     )

@@ -13,7 +13,7 @@ from apps.deployments.services.ramping import (
     promote,
     resume,
     roll_back,
-    roll_back_on_override,
+    roll_back_on_evidence,
     tick_rollout,
 )
 
@@ -28,6 +28,6 @@ __all__ = [
     "remove_deployment",
     "resume",
     "roll_back",
-    "roll_back_on_override",
+    "roll_back_on_evidence",
     "tick_rollout",
 ]

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 DEPLOYER = system("deployment")
 DEFAULT_TARGET = "default"
 MAX_REPLICAS = 64
-RECONCILE_EVERY = timedelta(seconds=15)
+BUSY = timedelta(seconds=60)
 
 
 def deploy(
@@ -119,8 +119,19 @@ def advance_deployment(*, deployment_id: UUID, now: datetime) -> Deployment:
     """Take the deployment as far as it goes now. Safe to repeat, and to run twice at once.
 
     Each pass looks at the target first and then takes one transition as compare-and-swap, so a
-    process that dies anywhere leaves the rest to the next tick.
+    process that dies anywhere leaves the rest to the next tick. Another process that is busy with
+    it is left alone: a target that does not answer holds up one worker, not all of them.
     """
+    own = Deployment.objects.filter(pk=deployment_id)
+    if not own.idle(now=now).update(busy_until_at=now + BUSY):
+        return _fresh(deployment_id)
+    try:
+        return _advance(deployment_id, now)
+    finally:
+        own.update(busy_until_at=None)
+
+
+def _advance(deployment_id: UUID, now: datetime) -> Deployment:
     for _ in range(len(MOVING)):
         deployment = _fresh(deployment_id)
         state = State(deployment.state)

@@ -170,8 +170,8 @@ def roll_back(*, actor: Principal, rollout: Rollout, reason: str) -> Rollout:
     return _by_hand(actor, rollout, Trigger.ROLL_BACK, reason, permission=Permission.ROLL_BACK)
 
 
-def roll_back_on_override(*, rollout_id: UUID, evidence: str, now: datetime) -> Rollout:
-    """A gateway withdrew the candidate by itself: do the same everywhere.
+def roll_back_on_evidence(*, rollout_id: UUID, evidence: str, now: datetime) -> Rollout:
+    """What a gateway or the registry found out ends the rollout, in whatever state it lives.
 
     Hearing it again, or after the rollout was taken back, does nothing.
     """
