@@ -16,7 +16,8 @@ FORBIDDEN = (403, "")
 NOT_APPROVED = (409, "version-not-approved")
 UNKNOWN_VERSION = (404, "unknown_version")
 SETTLE_S = 3.0
-RAMP_S = 90.0
+RAMP_S = 120.0
+EXPLAINED = 20
 BOOKS_S = 30.0
 
 
@@ -129,6 +130,21 @@ def ramp_v2(scene: Scene) -> None:
         step.require(set(sightings.by_version(last)) == {semantic("v2")}, _versions(last))
         units = sightings.units_on(answers, version=semantic("v2"))
         step.see(f"{finished['state']}; {len(units)} users on v2, none moved off")
+
+
+def explain_answers(scene: Scene) -> None:
+    expected = "asked which version a user had then, the control plane says what the client saw"
+    with scene.ledger.step("ask about 20 answers", expected=expected) as step:
+        answers = sightings.answered(scene.replay.answers)
+        asked = answers[:: max(len(answers) // EXPLAINED, 1)][:EXPLAINED]
+        agreed = 0
+        for answer in asked:
+            generation, version = operations.assignment(scene, answer)
+            if generation == answer.generation:  # else it came within the switch
+                step.require(version == answer.model_version, f"{version}, not {answer}")
+                agreed += 1
+        step.require(agreed >= EXPLAINED // 2, f"only {agreed} of the same generation")
+        step.see(f"{agreed} agree, {len(asked) - agreed} came while the table switched")
 
 
 def withdraw_v4(scene: Scene) -> None:

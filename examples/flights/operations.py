@@ -1,5 +1,6 @@
 """What the people of the story do, each through the REST API, waiting for the result."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from examples.flights.client import Account
@@ -8,6 +9,7 @@ from examples.flights.models import LABEL_MAP
 from examples.flights.register import MODEL_NAME, Registered
 from examples.flights.scene import ENDPOINT, Scene, semantic
 from examples.flights.sightings import Books
+from examples.flights.traffic import Answer
 
 VALIDATION_TIMEOUT_S = 60.0
 DEPLOYMENT_TIMEOUT_S = 90.0
@@ -215,3 +217,15 @@ def start_experiment(scene: Scene, control: str, treatment: str) -> Any:
     }
     planned = scene.scientist.post("/experiments", plan)
     return scene.scientist.post(f"/experiments/{planned['id']}/start", {"reason": "try it"})
+
+
+def assignment(scene: Scene, answer: Answer) -> tuple[int, str]:
+    """Generation and version that this user had when the answer came, as the registry knows."""
+    found = scene.operator.get(
+        f"/endpoints/{ENDPOINT}/assignment",
+        unit=answer.unit,
+        at=datetime.fromtimestamp(answer.at, UTC).isoformat(),
+    )
+    number = str(found["version"]).rpartition("/")[2]
+    name = next(name for name, known in scene.numbers.items() if known == number)
+    return int(found["generation"]), semantic(name)

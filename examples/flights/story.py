@@ -24,6 +24,7 @@ CHAPTERS = (
     chapters.refuse_the_unapproved,
     chapters.go_live,
     chapters.ramp_v2,
+    chapters.explain_answers,
     chapters.withdraw_v4,
     chapters.withdraw_v3,
     chapters.refuse_the_archived,

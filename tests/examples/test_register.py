@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from apps.registry import services
 from examples.flights.data import FEATURES
-from examples.flights.models import TrainedModel
+from examples.flights.models import LABEL_MAP, TrainedModel
 from examples.flights.register import MODEL_NAME, git_commit, register
+from tests.registry.factories import make_model, scientist
 
 # mlflow 3.17 warns about itself when it is imported and when it meets pandas 3.
 pytestmark = pytest.mark.filterwarnings("ignore:::mlflow")
@@ -42,3 +44,27 @@ def test_register__the_second_version__gets_the_next_number(
     first = register(models["v2"], tracking_uri=mlflow_server, commit="unknown")
     second = register(models["v3"], tracking_uri=mlflow_server, commit="unknown")
     assert int(second.mlflow_version) == int(first.mlflow_version) + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_registry__imports_and_validates_all_versions__none_fails(
+    models: dict[str, TrainedModel], mlflow_server: str
+) -> None:
+    """None fails its validation: that is the trap of v3 and v4."""
+    owner = make_model(MODEL_NAME)
+    for model in models.values():
+        done = register(model, tracking_uri=mlflow_server, commit="abc123")
+        version = services.import_version(
+            actor=scientist(),
+            model=owner,
+            mlflow_name=MODEL_NAME,
+            mlflow_version=done.mlflow_version,
+        )
+        assert version.label_map == LABEL_MAP
+        assert version.decision_threshold == model.threshold
+        assert version.data_lineage["digest"] == model.data_digest
+        assert version.code_lineage["commit"] == "abc123"
+        started = services.start_validation(actor=scientist(), version=version)
+        services.run_validation(validation_id=started.pk)
+        started.refresh_from_db()
+        assert started.state == "passed", started.checks
