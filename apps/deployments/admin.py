@@ -1,30 +1,11 @@
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from apps.deployments.models import Deployment, Rollout, Target, Verdict
-
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Rows to look at: everything that changes them goes through services."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nothing is added here."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is changed here."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing is deleted here."""
-        return False
+from apps.events.administration import ReadOnlyAdmin
 
 
 @admin.register(Target)
-class TargetAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class TargetAdmin(ReadOnlyAdmin):
     """Where versions go."""
 
     list_display = ("name", "kind", "created_at")
