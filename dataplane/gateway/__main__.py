@@ -15,6 +15,9 @@ from dataplane.settings import GatewaySettings
 
 log = structlog.get_logger()
 
+# Requests leave no cycles behind: collect rarely, as a full pass over a large table takes long.
+GC_THRESHOLDS = (50_000, 50, 50)
+
 
 def new_boot() -> str:
     """An id for this run of the process; later boots sort later."""
@@ -30,6 +33,7 @@ async def serve(settings: GatewaySettings) -> None:
     gateway = Gateway(settings, boot=new_boot())
     await gateway.start()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     await ended.wait()
     await gateway.stop()
 

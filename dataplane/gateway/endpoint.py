@@ -98,11 +98,13 @@ class PredictPath:
             row.latency_ms = (now - row.started) * 1_000
             if row.answer is None and row.error is None:
                 row.fail("internal", blamed=False)
-        failures = self._guards.observe(call.rows, at)
-        self._facts.answered(call, at, failures)
-        self._metrics.answered(call)
-        for row in call.rows:
-            row.deliver(row)
+        try:
+            failures = self._guards.observe(call.rows, at)
+            self._facts.answered(call, at, failures)
+            self._metrics.answered(call)
+        finally:
+            for row in call.rows:
+                row.deliver(row)
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""

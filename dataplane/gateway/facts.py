@@ -1,5 +1,6 @@
 """Step 7 of the request path: what was served goes to the spool before the answer leaves."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from dataplane.gateway.table import Variant
 from dataplane.gateway.units import UnitHasher
 from serving.validation import Value
 
+SCORE_MAX = 3.4e38
 _pack_row = spool.ROW.pack
 _OK = spool.STATUS_CODES["ok"]
 
@@ -120,7 +122,10 @@ def _packed(row: Row) -> bytes:
     if answer is None:
         status = spool.STATUS_CODES[row.error or "internal"]
         return _pack_row(row.unit, row.latency_ms, spool.NO_SCORE, -1, status, row.flags)
-    return _pack_row(row.unit, row.latency_ms, answer.score, answer.index, _OK, row.flags)
+    score = answer.score
+    if not -SCORE_MAX <= score <= SCORE_MAX:  # a regression in double precision
+        score = math.copysign(SCORE_MAX, score)
+    return _pack_row(row.unit, row.latency_ms, score, answer.index, _OK, row.flags)
 
 
 def _sampled(row: Row) -> bool:

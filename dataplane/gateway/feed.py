@@ -69,6 +69,9 @@ class Feed(threading.Thread):
                 self._lost(error)
                 self._subject.measure()
                 self._halt.wait(WAKE_S)
+            except Exception:  # a thread that died here would leave the gateway blind
+                log.exception("feed.failed")
+                self._halt.wait(self._poll_s)
 
     def halt(self) -> None:
         """Ask the thread to end; it does within `WAKE_S`."""

@@ -166,15 +166,25 @@ class Model:
         Raises CallFailed.
         """
         request = self._request(rows)
-        channel = min(self._channels, key=_outstanding)
-        channel.rows += len(rows)
         try:
-            reply = await channel.call("ModelInfer", request, seconds)
+            try:
+                reply = await self._call(request, len(rows), seconds)
+            except GrpcError as error:
+                if error.status != http2.UNAVAILABLE:
+                    raise
+                # The connection went away under the call: predictions may be asked for twice.
+                reply = await self._call(request, len(rows), seconds)
         except GrpcError as error:
             raise _call_failed(error) from error
-        finally:
-            channel.rows -= len(rows)
         return _output(reply)
+
+    async def _call(self, request: bytes, rows: int, seconds: float) -> bytes:
+        channel = min(self._channels, key=_outstanding)
+        channel.rows += rows
+        try:
+            return await channel.call("ModelInfer", request, seconds)
+        finally:
+            channel.rows -= rows
 
     def _request(self, rows: Sequence[Values]) -> bytes:
         count = len(rows)

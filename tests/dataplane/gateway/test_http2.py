@@ -1,0 +1,183 @@
+"""The HTTP/2 client against the real Triton, and against servers that misbehave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import hpack
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2 as pb
+
+from benchmarks import rig
+from dataplane.gateway import http2
+from dataplane.gateway.http2 import GrpcError
+from dataplane.gateway.triton import Channel
+from embedded.private import PrivateServices
+from tests.dataplane.gateway.site import Site, eventually
+
+Reply = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+BLOCK = http2.request_block("/inference.GRPCInferenceService/ServerLive", "localhost")
+
+
+@pytest.fixture
+async def channel(parts: PrivateServices) -> AsyncIterator[Channel]:
+    channel = Channel(parts.environment()["TRITON_GRPC_URL"])
+    yield channel
+    channel.close()
+
+
+def request(value: float, label: str = "") -> bytes:
+    message = pb.ModelInferRequest(model_name="rig-v1", id=label)
+    message.inputs.add(name="numeric", datatype="FP32", shape=[1, 8])
+    message.inputs.add(name="code", datatype="INT64", shape=[1, 1])
+    message.raw_input_contents.append(np.full(8, value, dtype=np.float32).tobytes())
+    message.raw_input_contents.append(np.zeros(1, dtype=np.int64).tobytes())
+    return bytes(message.SerializeToString())
+
+
+async def test_calls__many_at_once__each_gets_its_own_answer(channel: Channel) -> None:
+    calls = [
+        channel.call("ModelInfer", request(0.1, f"call-{number}"), 10.0) for number in range(200)
+    ]
+    answers = [pb.ModelInferResponse.FromString(each) for each in await asyncio.gather(*calls)]
+    assert [answer.id for answer in answers] == [f"call-{number}" for number in range(200)]
+
+
+async def test_call__message_beyond_every_window__arrives_both_ways(channel: Channel) -> None:
+    label = "x" * 3_000_000
+    for _ in range(2):
+        answer = await channel.call("ModelInfer", request(0.1, label), 20.0)
+        assert pb.ModelInferResponse.FromString(answer).id == label
+
+
+async def test_call__triton_refuses__has_its_status_and_words(channel: Channel) -> None:
+    message = pb.ModelInferRequest.FromString(request(0.1))
+    message.inputs[0].shape[1] = 4
+    with pytest.raises(GrpcError, match="unexpected shape") as caught:
+        await channel.call("ModelInfer", message.SerializeToString(), 5.0)
+    assert caught.value.status == 3
+
+
+async def test_call__deadline_passes__says_so_and_leaves_the_connection_usable(
+    channel: Channel,
+) -> None:
+    assert await channel.live(5.0)
+    with pytest.raises(GrpcError) as caught:
+        await channel.call("ModelInfer", request(0.1), 0.000_001)
+    assert caught.value.status == http2.DEADLINE_EXCEEDED
+    assert await channel.model_ready("rig-v1", 5.0)
+    assert not await channel.model_ready("rig-v77", 5.0)
+
+
+async def test_call__nobody_listens__fails_at_once_and_backs_off() -> None:
+    channel = Channel("127.0.0.1:9")
+    for words in ("Connect", "is away"):
+        with pytest.raises(GrpcError, match=words) as caught:
+            await channel.call("ServerLive", b"", 5.0)
+        assert caught.value.status == http2.UNAVAILABLE
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return (
+        len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+    )
+
+
+def headers(*pairs: tuple[str, str]) -> bytes:
+    encoder = hpack.Encoder()
+    encoder.header_table_size = 0
+    return bytes(encoder.encode(list(pairs), huffman=True))
+
+
+def answer(stream: int = 1, status: str = "0", data: bytes = b"ok") -> bytes:
+    """A reply as an awkward server may send it: padding, split headers, split data."""
+    head = headers((":status", "200"), ("content-type", "application/grpc"))
+    message = b"\0" + len(data).to_bytes(4, "big") + data
+    padded = b"\x03" + message[:3] + b"\0\0\0"
+    return b"".join(
+        (
+            frame(http2.HEADERS, 0, stream, head[:4]),
+            frame(http2.CONTINUATION, http2.END_HEADERS, stream, head[4:]),
+            frame(http2.DATA, http2.PADDED, stream, padded),
+            frame(http2.DATA, 0, stream, message[3:]),
+            frame(
+                http2.HEADERS,
+                http2.END_HEADERS | http2.END_STREAM,
+                stream,
+                headers(("grpc-status", status), ("grpc-message", "so%20it%20is")),
+            ),
+        )
+    )
+
+
+async def ask(data: bytes, seconds: float = 2.0, *, pieces: int = 0) -> bytes:
+    """Call a server that answers any request with these bytes, perhaps in small pieces."""
+
+    done = asyncio.Event()
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BLOCK)
+        step = pieces or max(len(data), 1)
+        for at in range(0, len(data), step):
+            writer.write(data[at : at + step])
+            await writer.drain()
+            if pieces:
+                await asyncio.sleep(0)
+        await done.wait()
+        writer.close()
+        served.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(http2.Connection, "127.0.0.1", port)
+    try:
+        return await connection.call(BLOCK, b"", seconds)
+    finally:
+        connection.close()
+        server.close()
+        done.set()
+        await served.wait()
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 7])
+async def test_reply__however_it_is_cut__is_put_together(pieces: int) -> None:
+    settings = frame(http2.SETTINGS, 0, 0, b"\0\4\0\0\0\x10")
+    ping = frame(http2.PING, 0, 0, b"12345678")
+    unknown = frame(0xEE, 0, 0, b"whatever")
+    assert await ask(settings + ping + unknown + answer(), pieces=pieces) == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (answer(status="13"), 13, "so it is"),
+        (frame(http2.RST_STREAM, 0, 1, b"\0\0\0\7"), 14, "reset"),
+        (frame(http2.GOAWAY, 0, 0, b"\0" * 8), 14, "shutting down"),
+        (frame(http2.HEADERS, 5, 1, headers((":status", "502"))), 14, "502"),
+        (frame(http2.HEADERS, 5, 1, b"\xff\xff\xff\xff"), 14, "lost"),
+        (b"\xff\xff\xff\x00" * 8, 14, "lost"),
+        (b"", 4, "deadline"),
+    ],
+)
+async def test_reply__that_is_no_success__fails_the_call(
+    data: bytes, status: int, words: str
+) -> None:
+    with pytest.raises(GrpcError, match=words) as caught:
+        await ask(data, 0.3)
+    assert caught.value.status == status
+
+
+def test_gateway__triton_killed_and_back__serves_again_by_itself(
+    parts: PrivateServices, site: Site
+) -> None:
+    site.serve()
+    triton = next(each for each in parts.running if each.process.name == "triton")
+    triton.kill()
+    parts.running.remove(triton)
+    assert site.predict().status == 503
+    parts.start_triton()
+    for number in (1, 2):
+        rig.install_model(parts.environment(), number, bias=number)
+    eventually(lambda: site.predict().status == 200)
