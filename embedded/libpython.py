@@ -4,8 +4,8 @@
 uv fetch a Python that has it.
 """
 
-import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from embedded import places
@@ -16,15 +16,16 @@ SYSTEM = (Path("/usr/lib/x86_64-linux-gnu"), Path("/usr/lib64"), Path("/usr/lib"
 FETCHED = places.CHECKOUT / ".bootstrap" / "python"
 
 
-def directory(python: Path) -> Path | None:
-    """Where libpython lies: beside this interpreter, in the system, or as fetched by uv."""
-    question = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
-    command = (str(python), "-c", question)
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+def directory() -> Path | None:
+    """Where libpython lies: beside this interpreter, in the system, or as fetched by uv.
+
+    All our environments are made from the same interpreter.
+    """
+    beside = Path(str(sysconfig.get_config_var("LIBDIR")))
     fetched = sorted(FETCHED.glob(f"cpython-{PYTHON}*/lib"))
-    candidates = (Path(answer.stdout.strip()), *SYSTEM, *fetched)
+    candidates = (beside, *SYSTEM, *fetched)
     return next((place for place in candidates if (place / NAME).exists()), None)
 
 
 if __name__ == "__main__":
-    sys.exit(0 if directory(Path(sys.executable)) else 1)
+    sys.exit(0 if directory() else 1)

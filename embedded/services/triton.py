@@ -36,8 +36,15 @@ class Triton:
 
     def prepare(self) -> None:
         """Lay out the backend directory: the wheel keeps the Python backend's stub elsewhere."""
+        if libpython.directory() is None:
+            raise PartMissing(
+                f"Triton's Python backend needs {libpython.NAME}, which this machine lacks and "
+                f"`make install` could not fetch: install it (Debian: libpython{PYTHON})"
+            )
         self.repository.mkdir(mode=0o700, parents=True, exist_ok=True)
         server = self._server()
+        if not server.exists():
+            raise PartMissing(f"no Triton in {self.environment}: run `make install`")
         backend = self.place / "backends" / "python"
         stub = f"python_backend_stubs/{PYTHON}/triton_python_backend_stub"
         shutil.rmtree(self.place / "backends", ignore_errors=True)
@@ -45,12 +52,13 @@ class Triton:
         shutil.copy2(server / stub, backend)
 
     def process(self) -> Process:
+        libraries = self._packages() / "nvidia_pytriton.libs"
         return Process(
             name="triton",
             command=(str(self._server() / "bin" / "tritonserver"), *self._options()),
             cwd=self.place,
             env={
-                "LD_LIBRARY_PATH": f"{self._packages() / 'nvidia_pytriton.libs'}:{self._libdir()}",
+                "LD_LIBRARY_PATH": f"{libraries}:{libpython.directory()}",
                 "PYTHONPATH": str(self._packages()),
                 "HOME": str(self.place),
                 "PATH": f"{self.environment / 'bin'}:/usr/bin:/bin",
@@ -87,16 +95,4 @@ class Triton:
         return self.environment / "lib" / f"python{PYTHON}" / "site-packages"
 
     def _server(self) -> Path:
-        server = self._packages() / "pytriton" / "tritonserver"
-        if not server.exists():
-            raise PartMissing(f"no Triton in {self.environment}: run `make install`")
-        return server
-
-    def _libdir(self) -> Path:
-        place = libpython.directory(self.environment / "bin" / "python")
-        if place is None:
-            raise PartMissing(
-                f"Triton's Python backend needs {libpython.NAME}, which this machine lacks and "
-                f"`make install` could not fetch: install it (Debian: libpython{PYTHON})"
-            )
-        return place
+        return self._packages() / "pytriton" / "tritonserver"

@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from embedded import lifecycle
+from embedded import lifecycle, places
 from embedded.installation import COMPANIONS, EXTERNAL
 
 SMALL = "postgres,valkey"
@@ -20,14 +22,21 @@ SMALL = "postgres,valkey"
 class CommandLine:
     """`python -m embedded` on one home, with none of the test run's addresses in sight."""
 
+    SYSTEM_PYTHON: ClassVar = "/usr/bin/python3.11"
+
     home: Path
     env: dict[str, str] = field(default_factory=dict)
+    as_user: str | None = None
 
     def __call__(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         command, *rest = arguments
+        # Our own interpreter may lie where another account cannot reach it.
+        python = self.SYSTEM_PYTHON if self.as_user else sys.executable
         return subprocess.run(
-            (sys.executable, "-m", "embedded", command, "--home", str(self.home), *rest),
-            env={**_without_addresses(), **self.env},
+            (python, "-m", "embedded", command, "--home", str(self.home), *rest),
+            env={**_without_addresses(), **self.env, "PYTHONPATH": _python_path()},
+            user=self.as_user,
+            extra_groups=() if self.as_user else None,
             capture_output=True,
             text=True,
             timeout=150,
@@ -42,6 +51,10 @@ class CommandLine:
     def endpoints(self) -> dict[str, str]:
         found: dict[str, str] = json.loads((self.home / "endpoints.json").read_text())
         return found
+
+
+def _python_path() -> str:
+    return os.pathsep.join((str(places.CHECKOUT), sysconfig.get_path("purelib")))
 
 
 def _without_addresses() -> dict[str, str]:

@@ -1,10 +1,12 @@
 """Starting, restarting and stopping, on real processes."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -132,6 +134,29 @@ def test_up__as_root_below_a_private_directory__postgres_runs_as_nobody(
     assert process.username() == "nobody"
     assert Path(process.exe()).is_relative_to(place)
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_up__as_an_ordinary_user__needs_no_other_account() -> None:
+    place = ordinary_place()
+    command_line = CommandLine(place / "home", as_user="nobody")
+    try:
+        started = command_line("up", "--free-ports", "--only", SMALL)
+        assert started.returncode == 0, started.stderr
+        assert psutil.Process(command_line.pids()["postgres"]).username() == "nobody"
+        assert (place / "home" / "postgres" / "data").exists()
+    finally:
+        command_line("reset", "--yes")
+        shutil.rmtree(place)
+
+
+def ordinary_place() -> Path:
+    """A directory that `nobody` may enter and write."""
+    if not Path(CommandLine.SYSTEM_PYTHON).exists():
+        pytest.skip(f"no {CommandLine.SYSTEM_PYTHON} that every account may run")
+    place = Path(tempfile.mkdtemp(prefix="switchyard-ordinary-", dir="/var/tmp"))
+    shutil.chown(place, "nobody")
+    return place
 
 
 def test_up__home_with_a_long_path__finds_room_for_its_socket(tmp_path: Path) -> None:
