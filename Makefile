@@ -9,7 +9,7 @@ EMBEDDED := $(PY) -m embedded
 # Runs a command with a private Postgres and Valkey, which are gone afterwards.
 PRIVATELY := $(PY) -m embedded.dev --run
 TEST_WORKERS ?= 2
-BENCHMARKS = $(filter-out __init__,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
+BENCHMARKS = $(filter-out __init__ load rig,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
 .PHONY: help install demo story up down reset status test check proof bench
 .DEFAULT_GOAL := help

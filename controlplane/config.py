@@ -79,5 +79,10 @@ def database(url: str) -> dict[str, object]:
         "PORT": str(parts.port or 5432),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "switchyard"},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "switchyard",
+            # A process stuck inside a transaction must not hold everyone's locks.
+            "options": "-c idle_in_transaction_session_timeout=60s",
+        },
     }

@@ -71,7 +71,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture
 def site(
-    services: PrivateServices, transactional_db: None, playwright: Playwright
+    services: PrivateServices, transactional_db: None, playwright: Playwright, tmp_path: Path
 ) -> Iterator[Site]:
     """The web process on the test's own database."""
     port = ports.free()["WEB"]
@@ -81,12 +81,13 @@ def site(
         "WEB_URL": f"http://127.0.0.1:{port}",
     }
     environment.pop("DATABASE_OWNER_URL", None)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "controlplane.asgi:application", "--port", str(port)],
-        env=environment,
-        stdout=open("/tmp/bweb.log","w"),
-        stderr=subprocess.STDOUT,
-    )
+    with (tmp_path / "web.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "controlplane.asgi:application", "--port", str(port)],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
     try:
         _wait(f"http://127.0.0.1:{port}/healthz")

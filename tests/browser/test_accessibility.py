@@ -45,10 +45,12 @@ def test_pages__wide_and_narrow__have_no_grave_findings(
         "/experiments/",
         "/audit/",
     ]
-    for path in paths:
-        page.goto(site.url + path)
-        page.wait_for_timeout(300)
-        assert not findings(page), path
-        assert not page.evaluate(
-            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-        ), f"{path} scrolls sideways at {width}"
+    assert not [(path, found) for path in paths for found in look(page, site.url + path)]
+
+
+def look(page: Page, address: str) -> list[str]:
+    """Everything that is wrong with the page at `address`."""
+    page.goto(address)
+    page.wait_for_timeout(300)
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    return findings(page) + (["scrolls sideways"] if page.evaluate(wide) else [])
