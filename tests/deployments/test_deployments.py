@@ -59,6 +59,12 @@ def deploy(wanted: ModelVersion, **options: object) -> Deployment:
     return services.deploy(actor=operator(), version=wanted, **options)  # type: ignore[arg-type]
 
 
+def nowhere() -> Target:
+    """A target where nothing listens."""
+    server = {"puller_url": "http://127.0.0.1:9", "grpc_address": "127.0.0.1:9"}
+    return Target.objects.create(name="nowhere", settings={"servers": [server]})
+
+
 def weights() -> dict[str, int]:
     phase = get_endpoint("flights").phase
     assert phase is not None
@@ -162,11 +168,7 @@ def test_deploy__not_approved__refused_and_nothing_is_written() -> None:
 
 
 def test_deploy__puller_away__waits_then_fails_at_its_deadline(s3: str) -> None:
-    nowhere = Target.objects.create(
-        name="nowhere",
-        settings={"servers": [{"puller_url": "http://127.0.0.1:9", "grpc_address": "127.0.0.1:9"}]},
-    )
-    started = deploy(version(10), target=nowhere)
+    started = deploy(version(10), target=nowhere())
     assert advance(started).state == "pending"
     started.refresh_from_db()
     assert "the puller at http://127.0.0.1:9 is away" in started.error
@@ -174,15 +176,19 @@ def test_deploy__puller_away__waits_then_fails_at_its_deadline(s3: str) -> None:
     assert services.advance_deployment(deployment_id=started.pk, now=late).state == "failed"
 
 
-def test_advance__another_process_is_busy_with_it__left_alone_until_its_time_is_up() -> None:
-    started = deploy(make_version(number=1, stage="production"))
+def test_advance__another_process_is_busy_with_it__left_alone_until_its_time_is_up(
+    s3: str,
+) -> None:
+    started = deploy(version(14), target=nowhere())
     now = timezone.now()
-    Deployment.objects.filter(pk=started.pk).update(busy_until_at=now + timedelta(seconds=5))
-    assert advance(started).error == ""
+    own = Deployment.objects.filter(pk=started.pk)
+    own.update(busy_until_at=now + timedelta(seconds=5))
+    advance(started)
+    assert own.get().error == ""
     later = now + timedelta(seconds=6)
-    seen = services.advance_deployment(deployment_id=started.pk, now=later)
-    assert "is away" in Deployment.objects.get(pk=seen.pk).error
-    assert Deployment.objects.idle(now=later).filter(pk=seen.pk).exists()
+    services.advance_deployment(deployment_id=started.pk, now=later)
+    assert "is away" in own.get().error
+    assert own.get().busy_until_at is None
 
 
 def test_reconcile__entry_lost_by_the_target__placed_again(puller: None) -> None:
