@@ -2,7 +2,7 @@
 
 One call costs this client a write, a read and some slicing: about a tenth of the processor time
 of the general library, which at a few hundred calls a second was the gateway's largest expense
-(measured; see docs/adr). The peer is told to keep no header table, so a header block always means
+(ADR 5). The peer is told to keep no header table, so a header block always means
 the same and is decoded once.
 """
 
