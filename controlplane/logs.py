@@ -42,4 +42,5 @@ def configure(settings: Mapping[str, str]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.get("level", "INFO"))
-    logging.getLogger("axes").setLevel(logging.WARNING)
+    for name in ("axes", "httpx", "botocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)

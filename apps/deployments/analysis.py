@@ -261,7 +261,8 @@ def judge_accuracy(evidence: Evidence, conditions: Conditions, *, minimum_labels
     outcome, why = _accuracy_outcome(evidence.labels, comparison, minimum_labels)
     total = sum(pair.candidate.total for pair in evidence.labels)
     found = (comparison.candidate, comparison.baseline) if comparison else (None, None)
-    sentence = f"accuracy {_percent(found[0])} vs {_percent(found[1])}: {why}, {total:,} labels"
+    seen = f"accuracy {_percent(found[0])} vs {_percent(found[1])}" if comparison else "accuracy"
+    sentence = f"{seen}: {why}, {total:,} labels have arrived"
     figures = {
         "candidate": found[0],
         "baseline": found[1],
