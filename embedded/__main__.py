@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from embedded import lifecycle, places
+from embedded import endpoints, lifecycle, places
 from embedded.errors import EmbeddedError
 from embedded.platform import NAMES
 from embedded.visit import Visit
@@ -18,10 +18,15 @@ def main() -> int:
     except EmbeddedError as error:
         print(f"switchyard: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def _up(home: Path, arguments: argparse.Namespace) -> int:
-    lifecycle.up(home, free_ports=arguments.free_ports, only=_only(arguments))
+    started = lifecycle.up(home, free_ports=arguments.free_ports, only=_only(arguments))
+    print(f"web:                 {started.values['WEB_URL']}")
+    print(f"addresses, sign-ins: {home / endpoints.FILE}")
     return 0
 
 
