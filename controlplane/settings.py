@@ -148,7 +148,7 @@ CELERY_BEAT_SCHEDULE = {
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
-        ("roll-up-windows", "apps.monitoring.tasks.roll_up_windows", 300.0, "monitoring"),
+        ("expire-seconds", "apps.monitoring.tasks.expire_seconds", 300.0, "monitoring"),
         ("maintain-partitions", "apps.monitoring.tasks.maintain_partitions", 3600.0, "monitoring"),
     )
 }
@@ -208,6 +208,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = 31_536_000 if CONFIG.secure_cookies else 0
+SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"

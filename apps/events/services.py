@@ -54,12 +54,18 @@ def record(
         reason=reason,
         correlation_id=correlation_id or _running_request(),
     )
-    transaction.on_commit(_notify, robust=True)
+    _wake_the_relay()
     return event
 
 
 def _running_request() -> str:
     return str(structlog.contextvars.get_contextvars().get("correlation_id", ""))
+
+
+def _wake_the_relay() -> None:
+    """After the commit, and once however many events the transaction records."""
+    if all(entry[1] is not _notify for entry in connection.run_on_commit):
+        transaction.on_commit(_notify, robust=True)
 
 
 def _notify() -> None:

@@ -1,9 +1,11 @@
 """Signed heads in the store against a chain that somebody rewrote or cut."""
 
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from django.conf import settings
 
 from apps.events import anchors, chain
 from apps.events.models import Event
@@ -64,3 +66,20 @@ def test_verify__forged_anchor__found(client: "S3Client", anchored: str) -> None
     client.put_object(Bucket="switchyard", Key=anchored, Body=forged)
     (fault,) = anchors.verify(client).faults
     assert "bad signature" in fault.detail
+
+
+@pytest.mark.django_db(transaction=True)
+def test_anchorer__head_moved__is_anchored_by_itself(
+    client: "S3Client", add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = settings.CONFIG.model_copy(update={"event_anchor_s": 0.02})
+    monkeypatch.setattr(settings, "CONFIG", changed)
+    add()
+    chain.append_committed()
+    with anchors.Anchorer() as anchorer:
+        anchorer.start()
+        deadline = time.monotonic() + 20
+        while not list(anchors._stored(client)):
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
+    assert anchors.verify(client) == anchors.Report(checked=1, faults=())
