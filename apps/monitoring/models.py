@@ -5,7 +5,6 @@ of, and no fact waits for a lookup. `TrafficWindow` and `PredictionRow` are part
 `started_at` and `occurred_at`; see `apps.monitoring.partitions`.
 """
 
-from datetime import datetime
 from typing import Self
 
 from django.contrib.postgres.indexes import BrinIndex
@@ -112,30 +111,18 @@ class DeadBatch(models.Model):
         return f"batch:{self}"
 
 
-class TrafficQuerySet(models.QuerySet["TrafficWindow"]):
-    """Reads over windows."""
-
-    def during(self, endpoint: str, since: datetime, until: datetime) -> Self:
-        """An endpoint's windows that start in [since, until)."""
-        return self.filter(endpoint=endpoint, started_at__gte=since, started_at__lt=until)
-
-
-class TrafficWindow(models.Model):
-    """Exact counts of `width_s` seconds (1, or 60 once rolled up) from `started_at` on.
+class TrafficCounts(models.Model):
+    """Exact counts of one variant from `started_at` on, for as long as the window is wide.
 
     `requests` counts answers of every kind; `failed` is the sum of `errors` (count by kind).
     `latency`: count by log-bin of serving.sketches, in ms; `predictions`: by 20 bins of [0, 1].
     """
 
-    pk = models.CompositePrimaryKey(
-        "endpoint", "started_at", "version_key", "variant", "phase", "width_s"
-    )
     endpoint = models.TextField()
     started_at = models.DateTimeField()
     version_key = models.TextField()
     variant = models.TextField()
     phase = models.IntegerField()
-    width_s = models.PositiveSmallIntegerField(default=1)
     requests = models.BigIntegerField(default=0)
     failed = models.BigIntegerField(default=0)
     errors = models.JSONField(default=dict)
@@ -150,10 +137,29 @@ class TrafficWindow(models.Model):
     batches = models.BigIntegerField(default=0)
     batch_rows = models.BigIntegerField(default=0)
 
-    objects = TrafficQuerySet.as_manager()
+    class Meta:
+        abstract = True
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.variant} at {self.started_at:%Y-%m-%dT%H:%M:%S}"
+
+
+class TrafficWindow(TrafficCounts):
+    """Counts of one second; kept for an hour."""
+
+    pk = models.CompositePrimaryKey("endpoint", "started_at", "version_key", "variant", "phase")
+
+
+class TrafficRollup(TrafficCounts):
+    """The same counts of a whole minute or hour (`width_s` 60 or 3600), from the first second on.
+
+    Both are written with the seconds, in the same transaction: nothing has to be caught up with.
+    """
+
+    pk = models.CompositePrimaryKey(
+        "endpoint", "width_s", "started_at", "version_key", "variant", "phase"
+    )
+    width_s = models.PositiveSmallIntegerField()
 
 
 class RejectedWindow(models.Model):

@@ -1,4 +1,4 @@
-"""Daily partitions of the two big tables, made ahead of time and dropped by retention.
+"""Daily partitions of the big tables, made ahead of time and dropped by retention.
 
 What lies outside every partition (a gateway with a broken clock) goes to the default one.
 """
@@ -10,7 +10,8 @@ from django.db import connection
 
 TRAFFIC = "monitoring_trafficwindow"
 PREDICTIONS = "monitoring_predictionrow"
-TABLES = (TRAFFIC, PREDICTIONS)
+ROLLUPS = "monitoring_trafficrollup"
+TABLES = (TRAFFIC, ROLLUPS, PREDICTIONS)
 EPOCH = date(1970, 1, 1)
 BACK_DAYS, AHEAD_DAYS = 400, 3
 

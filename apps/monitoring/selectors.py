@@ -1,17 +1,19 @@
 """Reads over the facts, for rollouts, experiments, pages and the API.
 
-Times select windows that overlap [since, until), `since` taken down to its second: a window is one
-second wide, or a minute once it is older than an hour. Phases are exact whatever the width.
+Times select windows that overlap [since, until). Windows are a second wide for an hour and whole
+minutes before that; phases are exact whatever the width.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.utils import timezone
 
-from apps.monitoring import windows
+from apps.monitoring import tiling, windows
 from apps.monitoring.errors import PeriodTooLong
 from apps.monitoring.models import (
     ExposureRow,
@@ -19,11 +21,12 @@ from apps.monitoring.models import (
     PendingRecords,
     PredictionRow,
     RejectedWindow,
-    TrafficWindow,
     UnitFailure,
 )
 from apps.monitoring.performance import Accuracy, PhaseAccuracy
+from apps.monitoring.tiling import Tile
 from apps.monitoring.traffic import EndpointTotals, VariantSeries, VariantTraffic
+from apps.monitoring.windows import Selection
 
 __all__ = [
     "Accuracy",
@@ -88,13 +91,12 @@ def traffic(
     *,
     phases: Collection[int] | None = None,
     version_key: str | None = None,
+    now: datetime | None = None,
 ) -> dict[str, VariantTraffic]:
     """Traffic by variant; of one phase, of several, or of all of them."""
     wanted = phases if phase is None else [phase]
-    selection = windows.Selection(
-        endpoint=endpoint_name, since=since, until=until, phases=wanted, version_key=version_key
-    )
-    return windows.by_variant(selection)
+    selection = Selection(endpoint=endpoint_name, phases=wanted, version_key=version_key)
+    return windows.by_variant(selection, _tiles(since, until, now))
 
 
 def series(
@@ -104,17 +106,26 @@ def series(
     step_s: int,
     *,
     phases: Collection[int] | None = None,
+    now: datetime | None = None,
 ) -> dict[str, VariantSeries]:
-    """Each variant over time, with a point for every `step_s` seconds from `since` on.
+    """Each variant over time, a point for every `step_s` seconds, or the next step that the
+    windows can tell: minutes before the last hour, hours for steps of an hour and more.
 
     Raises PeriodTooLong for more than 2,000 points.
     """
-    grid = _grid(since, until, step_s)
-    selection = windows.Selection(endpoint=endpoint_name, since=since, until=until, phases=phases)
-    found = windows.by_step(selection, origin=grid[0], step_s=step_s)
+    first, last = _seconds(since, until)
+    steps = tiling.steps(first, last, step_s, now=_epoch(now))
+    if steps.count > MAX_STEPS:
+        raise PeriodTooLong(
+            f"{steps.count} steps; at most {MAX_STEPS}: widen the step", field="step_s"
+        )
+    grid = [datetime.fromtimestamp(start, UTC) for start in steps.starts()]
+    found = windows.by_step(Selection(endpoint=endpoint_name, phases=phases), steps)
     return {
-        variant: VariantSeries.of(variant, {at: steps.get(at, NOTHING) for at in grid})
-        for variant, steps in sorted(found.items())
+        variant: VariantSeries.of(
+            variant, steps.step_s, {at: points.get(at, NOTHING) for at in grid}
+        )
+        for variant, points in sorted(found.items())
     }
 
 
@@ -187,9 +198,7 @@ def exposure_counts(experiment_key: str) -> dict[str, VariantExposures]:
 
 def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> EndpointTotals:
     """An endpoint's sums, what was rejected included."""
-    fields = ("requests", "failed", "cache_hits", "fallbacks")
-    windows = TrafficWindow.objects.during(endpoint_name, since, until)
-    sums = windows.aggregate(**{f"total_{name}": Sum(name) for name in fields})
+    found = traffic(endpoint_name, since, until).values()
     rejected = (
         RejectedWindow.objects.filter(
             endpoint=endpoint_name, started_at__gte=since, started_at__lt=until
@@ -198,7 +207,11 @@ def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> End
         .annotate(total=Sum("count"))
     )
     return EndpointTotals(
-        **{name: int(sums[f"total_{name}"] or 0) for name in fields}, rejected=dict(rejected)
+        requests=sum(variant.requests for variant in found),
+        failed=sum(variant.failed for variant in found),
+        cache_hits=sum(variant.cache_hits for variant in found),
+        fallbacks=sum(variant.fallbacks for variant in found),
+        rejected=dict(rejected),
     )
 
 
@@ -224,9 +237,14 @@ def _right() -> dict[str, Count]:
     }
 
 
-def _grid(since: datetime, until: datetime, step_s: int) -> list[datetime]:
-    start = since.astimezone(UTC).replace(microsecond=0)
-    steps = max(1, -int((start - until).total_seconds() // step_s))
-    if steps > MAX_STEPS:
-        raise PeriodTooLong(f"{steps} steps; at most {MAX_STEPS}: widen the step", field="step_s")
-    return [start + timedelta(seconds=step_s * number) for number in range(steps)]
+def _seconds(since: datetime, until: datetime) -> tuple[int, int]:
+    """Whole seconds that hold both ends."""
+    return math.floor(since.timestamp()), math.ceil(until.timestamp())
+
+
+def _epoch(now: datetime | None) -> int:
+    return int((now or timezone.now()).timestamp())
+
+
+def _tiles(since: datetime, until: datetime, now: datetime | None) -> list[Tile]:
+    return tiling.tiles(*_seconds(since, until), now=_epoch(now))

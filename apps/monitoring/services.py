@@ -6,61 +6,22 @@ from django.db import connection, transaction
 
 from apps.monitoring import partitions
 from apps.monitoring.ingest.batches import SEEN_LOCK, replay_dead_batch
+from apps.monitoring.tiling import KEPT_SECONDS
 
 __all__ = [
     "drop_expired",
+    "expire_seconds",
     "make_partitions_ahead",
     "prune_batches",
     "replay_dead_batch",
-    "roll_up_windows",
 ]
 
-SECOND_S, MINUTE_S = 1, 60
-KEPT_IN_SECONDS = timedelta(hours=1)
 KEPT_BATCH_KEYS = timedelta(days=7)
 PARTITIONS_AHEAD = 3
-ROLLED_AT_ONCE = 20_000
 
-_SUMS = (
-    "requests",
-    "failed",
-    "cache_hits",
-    "fallbacks",
-    "pinned",
-    "latency_sum_ms",
-    "prediction_sum",
-    "positives",
-    "batches",
-    "batch_rows",
-)
-_COUNTS = ("errors", "latency", "predictions")
-_KEY = "endpoint, started_at, version_key, variant, phase, width_s"
-
-ROLL_UP = f"""
-WITH old AS (
-    SELECT {_KEY} FROM monitoring_trafficwindow
-    WHERE width_s = {SECOND_S} AND started_at >= %(since)s AND started_at < %(until)s
-    ORDER BY {_KEY} LIMIT {ROLLED_AT_ONCE} FOR UPDATE
-), gone AS (
-    DELETE FROM monitoring_trafficwindow AS seconds USING old
-    WHERE (seconds.endpoint, seconds.started_at, seconds.version_key, seconds.variant,
-           seconds.phase, seconds.width_s)
-        = (old.endpoint, old.started_at, old.version_key, old.variant, old.phase, old.width_s)
-    RETURNING seconds.*
-), minutes AS (
-    INSERT INTO monitoring_trafficwindow AS held ({_KEY}, {", ".join(_SUMS + _COUNTS)})
-    SELECT endpoint, date_trunc('minute', started_at), version_key, variant, phase, {MINUTE_S},
-        {", ".join(f"sum({name})" for name in _SUMS)},
-        {", ".join(f"monitoring_sum_counts({name})" for name in _COUNTS)}
-    FROM gone GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
-    ON CONFLICT ({_KEY}) DO UPDATE SET
-        {", ".join(f"{name} = held.{name} + excluded.{name}" for name in _SUMS)},
-        {
-    ", ".join(f"{name} = monitoring_add_counts(held.{name}, excluded.{name})" for name in _COUNTS)
-}
-)
-SELECT count(*) FROM gone
-"""  # noqa: S608  # names of columns and constants of this module
+EXPIRE = """
+DELETE FROM monitoring_trafficwindow WHERE started_at >= %(since)s AND started_at < %(until)s
+"""
 
 PRUNE = """
 WITH prunable AS (
@@ -83,26 +44,19 @@ WHERE batch.gateway = marked.gateway AND batch.boot = marked.boot
 """
 
 
-def roll_up_windows(*, now: datetime) -> int:
-    """Merge windows of a second that are older than an hour into minutes; how many there were.
+def expire_seconds(*, now: datetime) -> int:
+    """Drop windows of a second that are older than an hour; how many there were.
 
-    Nothing is lost: counts and sketches add. A late second is merged by the next call.
+    Their minutes and hours stay, and were written together with them.
     """
-    until = (now - KEPT_IN_SECONDS).replace(second=0, microsecond=0)
-    rolled = 0
-    while moved := _roll_up(until - timedelta(days=partitions.BACK_DAYS), until):
-        rolled += moved
-        if moved < ROLLED_AT_ONCE:
-            break
-    return rolled
+    until = now.replace(second=0, microsecond=0) - timedelta(seconds=KEPT_SECONDS)
+    return _expire(until - timedelta(days=partitions.BACK_DAYS), until)
 
 
-@transaction.atomic
-def _roll_up(since: datetime, until: datetime) -> int:
+def _expire(since: datetime, until: datetime) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(ROLL_UP, {"since": since, "until": until})
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+        cursor.execute(EXPIRE, {"since": since, "until": until})
+        return int(cursor.rowcount)
 
 
 def make_partitions_ahead(*, today: date) -> None:
@@ -115,7 +69,8 @@ def drop_expired(*, today: date, traffic_days: int, prediction_days: int) -> int
     """Drop partitions beyond their retention (in days, at least 2); how many there were."""
     dropped = 0
     for table, days in (
-        (partitions.TRAFFIC, traffic_days),
+        (partitions.TRAFFIC, 2),
+        (partitions.ROLLUPS, traffic_days),
         (partitions.PREDICTIONS, prediction_days),
     ):
         with transaction.atomic():

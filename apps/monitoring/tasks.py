@@ -8,9 +8,9 @@ from apps.monitoring import services
 
 
 @shared_task
-def roll_up_windows(**_: object) -> None:
-    """Merge old windows of a second into minutes."""
-    services.roll_up_windows(now=timezone.now())
+def expire_seconds(**_: object) -> None:
+    """Drop windows of a second that are older than an hour."""
+    services.expire_seconds(now=timezone.now())
 
 
 @shared_task

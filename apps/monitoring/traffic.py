@@ -67,10 +67,12 @@ class VariantTraffic:
 class VariantSeries:
     """One variant over time, a point a step: lists of one length, ready for a chart.
 
-    `at` are the starts of the steps. A step without requests has None for rates and quantiles.
+    `at` are the starts of the steps, `step_s` seconds apart. A step without requests has None for
+    rates and quantiles.
     """
 
     variant: str
+    step_s: int
     at: list[datetime]
     requests: list[int]
     failed: list[int]
@@ -80,11 +82,14 @@ class VariantSeries:
     p99_ms: list[float | None]
 
     @classmethod
-    def of(cls, variant: str, points: dict[datetime, VariantTraffic]) -> "VariantSeries":
+    def of(
+        cls, variant: str, step_s: int, points: dict[datetime, VariantTraffic]
+    ) -> "VariantSeries":
         """From the traffic of each step, in order."""
         steps = list(points.values())
         return cls(
             variant=variant,
+            step_s=step_s,
             at=list(points),
             requests=[step.requests for step in steps],
             failed=[step.failed for step in steps],

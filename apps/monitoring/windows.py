@@ -1,13 +1,15 @@
 """Sums over traffic windows, merged by Postgres: what comes back is as small as the answer."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
 
+from apps.monitoring.tiling import SECOND, Steps, Tile
 from apps.monitoring.traffic import VariantTraffic
 from serving.sketches import Sketch
 
@@ -23,118 +25,125 @@ WHOLE = (
 )
 REAL = ("latency_sum_ms", "prediction_sum")
 ALL_COUNTS = ("errors", "latency", "predictions")
-CHOSEN = """
-    endpoint = %(endpoint)s AND started_at < %(until)s
-    AND started_at >= %(since)s - interval '59 seconds'
-    AND started_at + (width_s - 1) * interval '1 second' >= %(since)s
-    AND (%(phases)s::int[] IS NULL OR phase = ANY(%(phases)s::int[]))
-    AND (%(version_key)s::text IS NULL OR version_key = %(version_key)s::text)
-"""
-# A minute that began before the first step belongs to it.
-STEP = """
-    to_timestamp(%(origin)s + greatest(0, floor(
-        (extract(epoch FROM started_at)::float8 - %(origin)s) / %(step)s)) * %(step)s)
-"""
 BY_VARIANT = ("variant",)
-BY_STEP = ("variant", STEP)
+BY_STEP = (
+    "variant",
+    "floor((extract(epoch FROM started_at) - %(origin)s::bigint) / %(step)s::bigint)::int",
+)
 
 Key = tuple[object, ...]
+_bins = msgspec.json.Decoder(dict[int, int])
+_kinds = msgspec.json.Decoder(dict[str, int])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which windows: those that overlap [since, until), `since` taken down to its second.
-
-    `phases` and `version_key` None mean all.
-    """
+    """Which windows of an endpoint; `phases` and `version_key` None mean all."""
 
     endpoint: str
-    since: datetime
-    until: datetime
     phases: Collection[int] | None = None
     version_key: str | None = None
 
-    def parameters(self) -> dict[str, Any]:
-        """What CHOSEN refers to."""
-        return {
-            "endpoint": self.endpoint,
-            "since": self.since.replace(microsecond=0),
-            "until": self.until,
-            "phases": None if self.phases is None else list(self.phases),
-            "version_key": self.version_key,
-        }
+
+def by_variant(selection: Selection, tiles: Iterable[Tile]) -> dict[str, VariantTraffic]:
+    """Traffic of each variant over all tiles."""
+    source = _Source(selection, tuple(tiles))
+    sums = source.sums(BY_VARIANT)
+    counts = source.counts(BY_VARIANT, ALL_COUNTS)
+    return {str(key[0]): _traffic(row, counts[key]) for key, row in sums.items()}
 
 
-def by_variant(selection: Selection) -> dict[str, VariantTraffic]:
-    """Traffic of each variant."""
-    parameters = selection.parameters()
-    sums = _sums(BY_VARIANT, parameters)
-    counts = _counts(BY_VARIANT, ALL_COUNTS, parameters)
-    return {str(key[0]): _traffic(row, counts.get(key, {})) for key, row in sums.items()}
-
-
-def by_step(
-    selection: Selection, *, origin: datetime, step_s: int
-) -> dict[str, dict[datetime, VariantTraffic]]:
-    """Traffic of each variant (without predictions) in each step since `origin` that has any."""
-    parameters = selection.parameters() | {"origin": origin.timestamp(), "step": step_s}
-    sums = _sums(BY_STEP, parameters)
-    counts = _counts(BY_STEP, ("errors", "latency"), parameters)
+def by_step(selection: Selection, steps: Steps) -> dict[str, dict[datetime, VariantTraffic]]:
+    """Traffic of each variant (without predictions) in each step that has any."""
+    source = _Source(selection, (steps.tile,), {"origin": steps.origin, "step": steps.step_s})
+    sums = source.sums(BY_STEP)
+    counts = source.counts(BY_STEP, ("errors", "latency"))
+    starts = [datetime.fromtimestamp(start, UTC) for start in steps.starts()]
     found: dict[str, dict[datetime, VariantTraffic]] = defaultdict(dict)
     for key, row in sums.items():
-        variant, at = key
-        if isinstance(at, datetime):
-            found[str(variant)][at] = _traffic(row, counts.get(key, {}))
+        variant, number = key
+        found[str(variant)][starts[int(str(number))]] = _traffic(row, counts[key])
     return found
 
 
-def _sums(by: tuple[str, ...], parameters: dict[str, Any]) -> dict[Key, list[float]]:
-    """Sums of WHOLE and REAL, by what `by` computes."""
-    sums = ", ".join(f"sum({name})::float8" for name in (*WHOLE, *REAL))
-    statement = (
-        f"SELECT {', '.join(by)}, {sums} FROM monitoring_trafficwindow"  # noqa: S608  # names above
-        f" WHERE {CHOSEN} GROUP BY {_ordinals(len(by))}"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return {row[: len(by)]: list(row[len(by) :]) for row in cursor.fetchall()}
+class _Source:
+    """The windows of a selection in some tiles, as one relation to sum over."""
 
+    def __init__(
+        self, selection: Selection, tiles: tuple[Tile, ...], more: dict[str, Any] | None = None
+    ) -> None:
+        self._parameters: dict[str, Any] = {
+            "endpoint": selection.endpoint,
+            "phases": None if selection.phases is None else list(selection.phases),
+            "version_key": selection.version_key,
+            **(more or {}),
+        }
+        self._relation = " UNION ALL ".join(
+            self._select(number, tile) for number, tile in enumerate(tiles or (Tile(SECOND, 0, 0),))
+        )
 
-def _counts(
-    by: tuple[str, ...], kinds: tuple[str, ...], parameters: dict[str, Any]
-) -> dict[Key, dict[str, dict[str, int]]]:
-    """Counts by kind and bin, by what `by` computes."""
-    pairs = ", ".join(f"('{kind}', {kind})" for kind in kinds)
-    statement = (
-        f"SELECT {', '.join(by)}, kinds.kind, bin.key, sum(bin.value::bigint)::bigint"  # noqa: S608  # names above
-        f" FROM monitoring_trafficwindow, LATERAL (VALUES {pairs}) AS kinds (kind, counts),"
-        " LATERAL jsonb_each_text(kinds.counts) AS bin"
-        f" WHERE {CHOSEN} GROUP BY {_ordinals(len(by) + 2)}"
-    )
-    found: dict[Key, dict[str, dict[str, int]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        for *key, kind, index, count in cursor.fetchall():
-            found.setdefault(tuple(key), {}).setdefault(kind, {})[index] = count
-    return found
+    def _select(self, number: int, tile: Tile) -> str:
+        """One tile; constants rather than a join, so that only its partitions are opened."""
+        self._parameters[f"since_{number}"] = tile.since
+        self._parameters[f"until_{number}"] = tile.until
+        rolled_up = f" AND width_s = {tile.width_s:d}"
+        table, width = ("window", "") if tile.width_s == SECOND else ("rollup", rolled_up)
+        columns = ", ".join(("variant", "started_at", *WHOLE, *REAL, *ALL_COUNTS))
+        return (
+            f"SELECT {columns} FROM monitoring_traffic{table}"  # noqa: S608  # names of this module
+            f" WHERE endpoint = %(endpoint)s{width}"
+            f" AND started_at >= to_timestamp(%(since_{number})s)"
+            f" AND started_at < to_timestamp(%(until_{number})s)"
+            " AND (%(phases)s::int[] IS NULL OR phase = ANY(%(phases)s::int[]))"
+            " AND (%(version_key)s::text IS NULL OR version_key = %(version_key)s::text)"
+        )
+
+    def sums(self, by: tuple[str, ...]) -> dict[Key, list[float]]:
+        """Sums of WHOLE and REAL, by what `by` computes."""
+        sums = ", ".join(f"sum({name})::float8" for name in (*WHOLE, *REAL))
+        rows = self._rows(
+            f"SELECT {', '.join(by)}, {sums} FROM ({self._relation}) AS chosen"  # noqa: S608  # as above
+            f" GROUP BY {_ordinals(len(by))}"
+        )
+        return {row[: len(by)]: list(row[len(by) :]) for row in rows}
+
+    def counts(self, by: tuple[str, ...], kinds: tuple[str, ...]) -> dict[Key, dict[str, str]]:
+        """Counts of each kind as JSON, by what `by` computes."""
+        keys = ", ".join(f"key_{number}" for number in range(len(by)))
+        named = ", ".join(f"{what} AS key_{number}" for number, what in enumerate(by))
+        pairs = ", ".join(f"('{kind}', {kind})" for kind in kinds)
+        rows = self._rows(
+            f"SELECT {keys}, kind, json_object_agg(bin, count)::text FROM ("  # noqa: S608  # as above
+            f" SELECT {named}, kinds.kind, bin.key AS bin, sum(bin.value::bigint)::bigint AS count"
+            f" FROM ({self._relation}) AS chosen,"
+            f" LATERAL (VALUES {pairs}) AS kinds (kind, counts),"
+            " LATERAL jsonb_each_text(kinds.counts) AS bin"
+            f" GROUP BY {_ordinals(len(by) + 2)}) AS bins GROUP BY {_ordinals(len(by) + 1)}"
+        )
+        found: dict[Key, dict[str, str]] = defaultdict(dict)
+        for *key, kind, counts in rows:
+            found[tuple(key)][kind] = counts
+        return found
+
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, self._parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _ordinals(count: int) -> str:
     return ", ".join(str(number) for number in range(1, count + 1))
 
 
-def _traffic(sums: list[float], counts: Mapping[str, dict[str, int]]) -> VariantTraffic:
+def _traffic(sums: list[float], counts: dict[str, str]) -> VariantTraffic:
     whole = {name: int(value) for name, value in zip(WHOLE, sums, strict=False)}
     latency_sum_ms, prediction_sum = sums[len(WHOLE) :]
     return VariantTraffic(
         **whole,
         latency_sum_ms=latency_sum_ms,
         prediction_sum=prediction_sum,
-        errors=counts.get("errors", {}),
-        latency=Sketch(_by_number(counts.get("latency", {}))),
-        predictions=_by_number(counts.get("predictions", {})),
+        errors=_kinds.decode(counts.get("errors", "{}")),
+        latency=Sketch(_bins.decode(counts.get("latency", "{}"))),
+        predictions=_bins.decode(counts.get("predictions", "{}")),
     )
-
-
-def _by_number(counts: Mapping[str, int]) -> dict[int, int]:
-    return {int(index): count for index, count in counts.items()}

@@ -1,8 +1,10 @@
 """Monitoring over REST."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.accounts.access import Role
@@ -14,9 +16,10 @@ from tests.routing.factories import make_endpoint
 
 pytestmark = pytest.mark.django_db
 TRAFFIC = "/api/v1/endpoints/flights/traffic"
+SINCE = timezone.now().replace(microsecond=0) - timedelta(minutes=5)
 PERIOD: dict[str, Any] = {
-    "since": "2025-06-15T15:06:40Z",
-    "until": "2025-06-15T15:07:00Z",
+    "since": SINCE.isoformat(),
+    "until": (SINCE + timedelta(seconds=20)).isoformat(),
     "step_s": 10,
 }
 
@@ -36,7 +39,13 @@ def ingest(sealed: Batch) -> None:
 
 def test_traffic__of_a_period__totals_variants_and_series(api: APIClient) -> None:
     make_endpoint()
-    ingest(batch(counters=(counter([5.0], requests=2, errors={"model": 1}),)))
+    ingest(
+        batch(
+            counters=(
+                counter([5.0], second=int(SINCE.timestamp()), requests=2, errors={"model": 1}),
+            )
+        )
+    )
     body = api.get(TRAFFIC, PERIOD).json()
     (variant,) = body["variants"]
     assert body["totals"]["availability"] == 0.5
@@ -56,7 +65,11 @@ def test_traffic__nothing_yet__empty(api: APIClient) -> None:
     [
         ({"since": "yesterday"}, 400, "$.since"),
         ({**PERIOD, "since": PERIOD["until"]}, 422, "$.since"),
-        ({**PERIOD, "since": "2025-06-14T15:06:40Z", "step_s": 1}, 422, "$.step_s"),
+        (
+            {**PERIOD, "since": (SINCE - timedelta(days=9)).isoformat(), "step_s": 1},
+            422,
+            "$.step_s",
+        ),
         ({"step_s": 0}, 400, "$.step_s"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Roll-ups, partitions and retention: nothing is lost that should be kept."""
+"""Roll-ups, expiry, partitions and retention: nothing is lost that should be kept."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,13 +8,18 @@ from django.db import connection
 
 from apps.monitoring import partitions, selectors, services, tasks
 from apps.monitoring.ingest import batches, settlement
-from apps.monitoring.models import GatewayBoot, IngestedBatch, PredictionRow, TrafficWindow
+from apps.monitoring.models import (
+    GatewayBoot,
+    IngestedBatch,
+    PredictionRow,
+    TrafficRollup,
+    TrafficWindow,
+)
 from contracts.records import Batch
 from tests.monitoring.factories import AT, BOOT, GATEWAY, batch, counter, envelope, record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SINCE = datetime.fromtimestamp(AT, UTC)
-DAY = SINCE.date()
 LATER = SINCE + timedelta(hours=2)
 
 
@@ -30,34 +35,35 @@ def partition_of(model: type[TrafficWindow] | type[PredictionRow]) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def test_roll_up__seconds_of_two_minutes__become_minutes_with_the_same_sums() -> None:
+def test_rollups__seconds_of_three_minutes__have_the_same_sums() -> None:
     seconds = [counter([float(n + 1)], second=int(AT) + n, errors={"model": 1}) for n in range(90)]
     ingest(batch(counters=tuple(seconds)))
-    before = selectors.traffic("flights", SINCE, LATER)
-    assert services.roll_up_windows(now=LATER) == 90
-    assert list(TrafficWindow.objects.values_list("width_s", flat=True)) == [60, 60, 60]
-    assert selectors.traffic("flights", SINCE, LATER) == before
+    minutes = TrafficRollup.objects.filter(width_s=60).order_by("started_at")
+    assert [row.requests for row in minutes] == [20, 60, 10]
+    hour = TrafficRollup.objects.get(width_s=3600)
+    assert (hour.requests, hour.failed, sum(hour.latency.values())) == (90, 90, 90)
 
 
-def test_roll_up__second_that_came_late__is_added_to_its_minute() -> None:
-    ingest(batch(1, counters=(counter([1.0], requests=1),)))
-    services.roll_up_windows(now=LATER)
-    ingest(batch(2, counters=(counter([9.0], requests=2),)))
-    services.roll_up_windows(now=LATER)
-    window = TrafficWindow.objects.get()
-    assert (window.requests, sum(window.latency.values())) == (3, 2)
+def test_expiry__of_seconds__leaves_every_sum_as_it_was() -> None:
+    seconds = [counter([float(n + 1)], second=int(AT) + n, errors={"model": 1}) for n in range(90)]
+    ingest(batch(counters=tuple(seconds)))
+    before = selectors.traffic("flights", SINCE, LATER, now=SINCE)
+    assert services.expire_seconds(now=LATER) == 90
+    assert not TrafficWindow.objects.exists()
+    assert selectors.traffic("flights", SINCE, LATER, now=LATER) == before
 
 
-def test_roll_up__young_seconds__stay() -> None:
+def test_expiry__young_seconds__stay() -> None:
     ingest(batch(counters=(counter(),)))
-    assert services.roll_up_windows(now=SINCE + timedelta(minutes=50)) == 0
+    assert services.expire_seconds(now=SINCE + timedelta(minutes=50)) == 0
 
 
-def test_traffic__begins_within_a_rolled_up_minute__counts_the_minute() -> None:
-    ingest(batch(counters=(counter(requests=5),)))
-    services.roll_up_windows(now=LATER)
-    found = selectors.traffic("flights", SINCE, LATER, 1)
-    assert found["canary"].requests == 5
+def test_second__that_came_after_its_expiry__still_counts() -> None:
+    ingest(batch(1, counters=(counter(),)))
+    services.expire_seconds(now=LATER)
+    ingest(batch(2, counters=(counter(requests=2),)))
+    found = selectors.traffic("flights", SINCE, LATER, 1, now=LATER)
+    assert found["canary"].requests == 3
 
 
 def test_facts__of_today__lie_in_the_partition_of_their_day() -> None:
@@ -138,7 +144,7 @@ def test_prune__records_not_in_the_lake_yet__are_kept() -> None:
 
 def test_tasks__as_beat_calls_them__make_tomorrows_partitions() -> None:
     tasks.maintain_partitions()
-    tasks.roll_up_windows()
+    tasks.expire_seconds()
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [f"monitoring_predictionrow_{tomorrow:%Y%m%d}"])

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SINCE = datetime.fromtimestamp(AT, UTC)
 UNTIL = SINCE + timedelta(minutes=10)
 SECOND = int(AT)
+NOW = UNTIL
 
 
 def ingest(*sealed: Batch) -> None:
@@ -33,23 +34,23 @@ def test_traffic__two_variants__summed_apart() -> None:
         batch(1, counters=(counter(requests=2, errors={"model": 1}), stable)),
         batch(2, counters=(counter(second=SECOND + 1, requests=3),)),
     )
-    found = selectors.traffic("flights", SINCE, UNTIL)
+    found = selectors.traffic("flights", SINCE, UNTIL, now=NOW)
     assert (found["canary"].requests, found["canary"].error_rate) == (5, 0.2)
     assert (found["stable"].requests, found["stable"].mean_batch_rows) == (9, 4.5)
 
 
 def test_traffic__of_phases__leaves_the_others_out() -> None:
     ingest(batch(counters=tuple(counter(phase=n, requests=10**n) for n in (0, 1, 2))))
-    assert selectors.traffic("flights", SINCE, UNTIL, 1)["canary"].requests == 10
-    found = selectors.traffic("flights", SINCE, UNTIL, phases=[1, 2])
+    assert selectors.traffic("flights", SINCE, UNTIL, 1, now=NOW)["canary"].requests == 10
+    found = selectors.traffic("flights", SINCE, UNTIL, phases=[1, 2], now=NOW)
     assert found["canary"].requests == 110
 
 
 def test_traffic__begins_within_a_second__counts_that_second() -> None:
     ingest(batch(counters=(counter(requests=4),)))
     later = SINCE + timedelta(milliseconds=700)
-    assert selectors.traffic("flights", later, UNTIL)["canary"].requests == 4
-    assert selectors.traffic("flights", SINCE + timedelta(seconds=1), UNTIL) == {}
+    assert selectors.traffic("flights", later, UNTIL, now=NOW)["canary"].requests == 4
+    assert selectors.traffic("flights", SINCE + timedelta(seconds=1), UNTIL, now=NOW) == {}
 
 
 _seq = iter(range(10, 10_000))
@@ -66,7 +67,7 @@ def test_quantiles__of_merged_windows__are_those_of_all_values(
     for part in parts:
         same = counter(part, endpoint=f"e{number}", requests=len(part))
         ingest(batch(next(_seq), counters=(same,)))
-    found = selectors.traffic(f"e{number}", SINCE, UNTIL)["canary"].latency
+    found = selectors.traffic(f"e{number}", SINCE, UNTIL, now=NOW)["canary"].latency
     union = Sketch.of(value for part in parts for value in part)
     assert [found.quantile(q) for q in (0.5, 0.99)] == [union.quantile(q) for q in (0.5, 0.99)]
 
@@ -74,7 +75,7 @@ def test_quantiles__of_merged_windows__are_those_of_all_values(
 def test_series__steps_without_traffic__have_no_rates() -> None:
     counters = (counter([5.0], requests=2, errors={"model": 1}), counter(second=SECOND + 25))
     ingest(batch(counters=counters))
-    line = selectors.series("flights", SINCE, SINCE + timedelta(seconds=30), 10)["canary"]
+    line = selectors.series("flights", SINCE, SINCE + timedelta(seconds=30), 10, now=NOW)["canary"]
     assert line.requests == [2, 0, 1]
     assert line.error_rate == [0.5, None, 0.0]
     assert line.p99_ms[0] == pytest.approx(5.0, rel=0.01)
@@ -83,7 +84,7 @@ def test_series__steps_without_traffic__have_no_rates() -> None:
 
 def test_series__too_many_steps__refused() -> None:
     with pytest.raises(PeriodTooLong):
-        selectors.series("flights", SINCE, SINCE + timedelta(days=1), 1)
+        selectors.series("flights", SINCE, SINCE + timedelta(days=1), 1, now=NOW)
 
 
 def test_accuracy__some_labels_missing__says_how_many_matured() -> None:

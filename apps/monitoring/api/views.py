@@ -48,9 +48,11 @@ class EndpointTraffic(ApiView):
             "endpoint": endpoint.name,
             "since": since,
             "until": until,
-            "step_s": step_s,
+            "step_s": next((line.step_s for line in lines.values()), step_s),
             "totals": totals,
-            "variants": [_variant(key, found[key], lines[key]) for key in sorted(found)],
+            "variants": [
+                _variant(key, found[key], lines[key]) for key in sorted(found) if key in lines
+            ],
         }
         return Response(shapes.TrafficSerializer(body).data)
 

@@ -35,20 +35,20 @@ class Window:
         """Errors of every kind."""
         return sum(self.errors.values())
 
-    def add(self, counter: Counter) -> None:
-        """Add what a gateway counted."""
-        self.requests += counter.requests
-        self.cache_hits += counter.cache_hits
-        self.fallbacks += counter.fallbacks
-        self.pinned += counter.pinned
-        self.latency_sum_ms += counter.latency_sum_ms
-        self.prediction_sum += counter.prediction_sum
-        self.positives += counter.positives
-        self.batches += counter.batches
-        self.batch_rows += counter.batch_rows
-        add_counts(self.errors, counter.errors)
-        add_counts(self.latency, counter.latency)
-        add_counts(self.predictions, counter.predictions)
+    def add(self, counts: "Counter | Window") -> None:
+        """Add what a gateway counted, or another window."""
+        self.requests += counts.requests
+        self.cache_hits += counts.cache_hits
+        self.fallbacks += counts.fallbacks
+        self.pinned += counts.pinned
+        self.latency_sum_ms += counts.latency_sum_ms
+        self.prediction_sum += counts.prediction_sum
+        self.positives += counts.positives
+        self.batches += counts.batches
+        self.batch_rows += counts.batch_rows
+        add_counts(self.errors, counts.errors)
+        add_counts(self.latency, counts.latency)
+        add_counts(self.predictions, counts.predictions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class FirstExposure:
 
 
 WindowKey = tuple[int, str, str, str, int]
+Windows = dict[WindowKey, Window]
 RejectedKey = tuple[int, str, str, str]
 
 
@@ -72,7 +73,7 @@ RejectedKey = tuple[int, str, str, str]
 class Facts:
     """What some batches say together; every key occurs once."""
 
-    windows: dict[WindowKey, Window] = field(default_factory=dict)
+    windows: Windows = field(default_factory=dict)
     rejected: dict[RejectedKey, int] = field(default_factory=dict)
     exposures: dict[tuple[str, int, str], FirstExposure] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
@@ -139,6 +140,15 @@ def fold(batches: Iterable[Batch]) -> Facts:
     for batch in batches:
         facts.add(batch)
     return facts
+
+
+def rolled_up(windows: Windows, width_s: int) -> Windows:
+    """Windows of a second, added up to windows of `width_s` seconds."""
+    wide: Windows = {}
+    for (second, endpoint, version, variant, phase), window in windows.items():
+        key = (second // width_s * width_s, endpoint, version, variant, phase)
+        wide.setdefault(key, Window()).add(window)
+    return wide
 
 
 def add_counts(total: dict[Key, int], more: Mapping[Key, int]) -> None:

@@ -7,10 +7,18 @@ from collections.abc import Iterator
 
 from psycopg.types.json import Jsonb
 
-from apps.monitoring.ingest.facts import Facts, Window, WindowKey, value_text
+from apps.monitoring.ingest.facts import (
+    Facts,
+    Window,
+    WindowKey,
+    Windows,
+    rolled_up,
+    value_text,
+)
 from apps.monitoring.ingest.staging import DbCursor, Row, Staged
+from apps.monitoring.tiling import ROLLED_UP
 
-_SUMS = [
+_SUMS = (
     "requests",
     "failed",
     "cache_hits",
@@ -21,47 +29,48 @@ _SUMS = [
     "positives",
     "batches",
     "batch_rows",
-]
+)
+_REAL = ("latency_sum_ms", "prediction_sum")
 _COUNTS = ("errors", "latency", "predictions")
-
-
-def _merge() -> str:
-    sums = [f"{name} = held.{name} + excluded.{name}" for name in _SUMS]
-    counts = [f"{name} = monitoring_add_counts(held.{name}, excluded.{name})" for name in _COUNTS]
-    return ", ".join([*sums, *counts])
-
+_MERGE = ", ".join(
+    [
+        *(f"{name} = held.{name} + excluded.{name}" for name in _SUMS),
+        *(f"{name} = monitoring_add_counts(held.{name}, excluded.{name})" for name in _COUNTS),
+    ]
+)
+_ALL = ", ".join((*_SUMS, *_COUNTS))
+_TRAFFIC_COLUMNS = {
+    "second": "int8",
+    "endpoint": "text",
+    "version_key": "text",
+    "variant": "text",
+    "phase": "int4",
+    **{name: "float8" if name in _REAL else "int8" for name in _SUMS},
+    **dict.fromkeys(_COUNTS, "jsonb"),
+}
 
 WINDOWS = Staged(
     "new_windows",
-    {
-        "second": "int8",
-        "endpoint": "text",
-        "version_key": "text",
-        "variant": "text",
-        "phase": "int4",
-        "requests": "int8",
-        "failed": "int8",
-        "cache_hits": "int8",
-        "fallbacks": "int8",
-        "pinned": "int8",
-        "latency_sum_ms": "float8",
-        "prediction_sum": "float8",
-        "positives": "int8",
-        "batches": "int8",
-        "batch_rows": "int8",
-        "errors": "jsonb",
-        "latency": "jsonb",
-        "predictions": "jsonb",
-    },
+    _TRAFFIC_COLUMNS,
     f"""
     INSERT INTO monitoring_trafficwindow AS held
-        (endpoint, started_at, version_key, variant, phase, width_s,
-         {", ".join(_SUMS)}, {", ".join(_COUNTS)})
-    SELECT endpoint, to_timestamp(second), version_key, variant, phase, 1,
-         {", ".join(_SUMS)}, {", ".join(_COUNTS)}
+        (endpoint, started_at, version_key, variant, phase, {_ALL})
+    SELECT endpoint, to_timestamp(second), version_key, variant, phase, {_ALL}
     FROM new_windows ORDER BY endpoint, second, version_key, variant, phase
-    ON CONFLICT (endpoint, started_at, version_key, variant, phase, width_s)
-    DO UPDATE SET {_merge()}
+    ON CONFLICT (endpoint, started_at, version_key, variant, phase) DO UPDATE SET {_MERGE}
+    """,  # noqa: S608  # names of columns, all from this module
+)
+
+ROLLUPS = Staged(
+    "new_rollups",
+    {"width_s": "int2", **_TRAFFIC_COLUMNS},
+    f"""
+    INSERT INTO monitoring_trafficrollup AS held
+        (endpoint, width_s, started_at, version_key, variant, phase, {_ALL})
+    SELECT endpoint, width_s, to_timestamp(second), version_key, variant, phase, {_ALL}
+    FROM new_rollups ORDER BY endpoint, width_s, second, version_key, variant, phase
+    ON CONFLICT (endpoint, width_s, started_at, version_key, variant, phase)
+    DO UPDATE SET {_MERGE}
     """,  # noqa: S608  # names of columns, all from this module
 )
 
@@ -192,22 +201,33 @@ OUTCOMES = Staged(
 
 
 def write(cursor: DbCursor, facts: Facts) -> None:
-    """Add facts to the tables. Must run in the transaction that claims their batches."""
+    """Add facts to the tables. Must run in the transaction that claims their batches.
+
+    Traffic comes last: every worker adds to the rows of the same minute and hour, and waits for
+    no longer than it takes to commit.
+    """
     for staged, rows in (
-        (WINDOWS, _windows(facts) if facts.windows else None),
         (REJECTED, _rejected(facts) if facts.rejected else None),
         (EXPOSURES, _exposures(facts) if facts.exposures else None),
         (FAILURES, _failures(facts) if facts.failures else None),
         (PREDICTIONS, _predictions(facts) if facts.records else None),
         (OUTCOMES, _outcomes(facts) if facts.outcomes else None),
+        (WINDOWS, _windows(facts.windows) if facts.windows else None),
+        (ROLLUPS, _rollups(facts.windows) if facts.windows else None),
     ):
         if rows is not None:
             staged.write(cursor, rows)
 
 
-def _windows(facts: Facts) -> Iterator[Row]:
-    for key, window in facts.windows.items():
+def _windows(windows: Windows) -> Iterator[Row]:
+    for key, window in windows.items():
         yield _window(key, window)
+
+
+def _rollups(windows: Windows) -> Iterator[Row]:
+    for width_s in ROLLED_UP:
+        for key, window in rolled_up(windows, width_s).items():
+            yield (width_s, *_window(key, window))
 
 
 def _window(key: WindowKey, window: Window) -> Row:
