@@ -3,12 +3,15 @@
 Everything is on at the gateway: authentication, validation, an 80/20 split over two versions,
 counters, exposures, sampled records on disk, the recorder shipping them to Valkey. Both sides
 share the machine with the load generator, run in turn, and the figure is the median of the ratios.
+The gateway is one process and Triton several: on a machine that is busy with other things the
+scheduler favours Triton, so the load average at the start is printed with the figures.
 
     python -m benchmarks.gateway [--seconds 5] [--pairs 3]
 """
 
 import argparse
 import json
+import os
 import statistics
 import time
 
@@ -53,6 +56,7 @@ def prepare(site: rig.Rig) -> None:
 def measure(site: rig.Rig, *, seconds: float, pairs: int) -> None:
     """Run the pairs and print the medians."""
     gateway_load, triton_load = through_gateway(site, seconds), direct(site, seconds)
+    load_average = round(os.getloadavg()[0], 2)
     for load in (gateway_load, triton_load):
         run(Load(load.url, load.bodies, load.authorization, seconds=1.0))
     found: list[tuple[Result, Result]] = []
@@ -64,13 +68,14 @@ def measure(site: rig.Rig, *, seconds: float, pairs: int) -> None:
         cpu.append((_cpu_seconds(site) - spent) / (ours.requests_per_second * seconds) * 1e6)
         found.append((ours, beside))
         time.sleep(0.5)
-    report(found, cpu)
+    report(found, cpu, load_average=load_average)
 
 
-def report(found: list[tuple[Result, Result]], cpu: list[float]) -> None:
+def report(found: list[tuple[Result, Result]], cpu: list[float], *, load_average: float) -> None:
     """The figures, one a line."""
     figures = {
         "load_generator": generator(),
+        "load_average_at_start": load_average,
         "gateway_rps": _median([ours.requests_per_second for ours, _ in found]),
         "gateway_p50_ms": _median([ours.p50_ms for ours, _ in found]),
         "gateway_p99_ms": _median([ours.p99_ms for ours, _ in found]),
