@@ -11,7 +11,7 @@ from typing import Any, Literal
 from benchmarks import rig
 
 CLIENTS = 6
-USERS = 20 * CLIENTS
+USERS = 10 * CLIENTS
 PAUSE_S = 0.018  # some 300 requests/s from all of them
 Kind = Literal["ok", "model", "invalid_output", "rejected"]
 
