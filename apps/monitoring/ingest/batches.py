@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from django.db import transaction
 
-from apps.accounts.access import Principal, system
+from apps.accounts.access import Permission, Principal, authorise_anywhere, system
 from apps.events import services as events
 from apps.monitoring.errors import BatchAlreadyReplayed
 from apps.monitoring.ingest import writing
@@ -161,8 +161,10 @@ def bury(*, stream: str, body: bytes, error: str) -> DeadBatch:
 def replay_dead_batch(*, actor: Principal, dead: DeadBatch, now: datetime) -> Committed:
     """Count a batch that was set aside, once whatever was wrong is mended.
 
-    Raises BatchAlreadyReplayed, msgspec.DecodeError or psycopg.Error; then nothing happened.
+    The permission is an administrator's, in whatever team. Raises PermissionDenied,
+    BatchAlreadyReplayed, msgspec.DecodeError or psycopg.Error; then nothing happened.
     """
+    authorise_anywhere(actor, Permission.ADMINISTER)
     envelope = Envelope.read(bytes(dead.envelope))
     with transaction.atomic():
         waiting = DeadBatch.objects.filter(pk=dead.pk, replayed_at__isnull=True)
