@@ -195,12 +195,15 @@ class CompiledSchema:
 def parse_json(data: bytes) -> Any:
     """Python's reading of JSON, which tells NaN and Infinity apart from garbage.
 
-    Raises MalformedJson.
+    Raises MalformedJson, for half a surrogate pair too: no text that could be passed on has one.
     """
     try:
-        return json.loads(data)
+        value = json.loads(data)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise MalformedJson(str(error)) from error
+    return value
 
 
 def _require_unique(names: Sequence[str]) -> None:
