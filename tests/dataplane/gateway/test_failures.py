@@ -144,3 +144,14 @@ def test_override__reported__says_what_and_why(site: Site) -> None:
     report = site.report()
     assert report is not None
     eventually(lambda: "r1:canary" in (site.report() or report).overrides)
+
+
+def test_guardrail__redis_and_control_plane_away__still_withdraws(site: Site) -> None:
+    site.serve(site.canary(2_000, guardrails=(GUARDRAIL,)))
+    site.stop()
+    site.start(REDIS_URL="redis://127.0.0.1:9/0")
+    fail_canary(site)
+    assert withdrawn(site)
+    site.stop()
+    site.start()
+    eventually(lambda: site.redis.hexists(OVERRIDES_KEY, "gateway-1:r1:canary"))
