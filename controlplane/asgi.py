@@ -5,11 +5,13 @@ import os
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
 _http = get_asgi_application()
 
+from controlplane.body_limit import BodyLimit  # noqa: E402  # needs the app registry
 from controlplane.checks import validate  # noqa: E402  # needs the app registry
 from controlplane.websockets import websocket_urlpatterns  # noqa: E402  # needs the app registry
 
@@ -17,7 +19,7 @@ validate()
 
 application = ProtocolTypeRouter(
     {
-        "http": _http,
+        "http": BodyLimit(_http, limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
         ),

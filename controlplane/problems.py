@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -14,6 +15,14 @@ from apps.events.errors import DomainError, Forbidden, NotFound
 
 log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+
+
+class TooLarge(DomainError):
+    """More bytes than a request may have."""
+
+    code = "too-large"
+    title = "Body too large"
+    status = 413
 
 
 def problem(
@@ -37,6 +46,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = NotFound(str(error) or "no such object")
     if isinstance(error, DjangoPermissionDenied):
         error = Forbidden(str(error) or "not allowed")
+    if isinstance(error, RequestDataTooBig):
+        error = TooLarge("the body is larger than this address takes")
     if isinstance(error, DomainError):
         return _of_domain(error)
     if isinstance(error, exceptions.ValidationError):

@@ -190,3 +190,36 @@ def test_teams__unknown_field__400_names_it(client: Client) -> None:
     answer = post(client, "/teams", body, factories.bearer(Role.ADMIN))
     assert answer.status_code == 400
     assert answer.json()["errors"] == [{"path": "$.nmae", "detail": "unknown field"}]
+
+
+def test_teams__method_that_there_is_not__405_problem(client: Client) -> None:
+    answer = client.delete("/api/v1/teams", headers=factories.bearer(Role.ADMIN))
+    assert answer.status_code == 405
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:switchyard:problem:method-not-allowed"
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"[1,", b"\xff\xfe", b'"text"'])
+def test_teams__body_that_is_no_json_object__400_problem(client: Client, body: bytes) -> None:
+    headers = factories.bearer(Role.ADMIN)
+    answer = client.generic(
+        "POST", "/api/v1/teams", body, content_type="application/json", headers=headers
+    )
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_teams__body_over_the_limit__413_problem(client: Client) -> None:
+    body = b'{"key": "x", "name": "' + b"x" * 3_000_000 + b'"}'
+    headers = factories.bearer(Role.ADMIN)
+    answer = client.generic(
+        "POST", "/api/v1/teams", body, content_type="application/json", headers=headers
+    )
+    assert answer.status_code == 413
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_teams__another_content_type__415_problem(client: Client) -> None:
+    headers = factories.bearer(Role.ADMIN)
+    answer = client.post("/api/v1/teams", {"key": "x"}, headers=headers)
+    assert answer.status_code == 415

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -25,6 +26,8 @@ class RoutePermission(BasePermission):
         permissions: Mapping[str, Permission] = getattr(view, "permissions", {})
         method = {"HEAD": "GET", "OPTIONS": "GET"}.get(request.method or "", request.method or "")
         permission = permissions.get(method)
+        if not hasattr(view, method.lower()):
+            raise MethodNotAllowed(request.method or "")
         if permission is None:
             return False
         if not request.auth.can_anywhere(permission):
