@@ -14,6 +14,7 @@ STREAMS_KEY = "switchyard:facts:streams"
 STREAM_PREFIX = "switchyard:facts:"
 ACKED_KEY = "switchyard:facts:acked"
 ENVELOPE_FIELD = "b"
+OLDEST_FIELD = "o"  # the lowest number that the gateway has not deleted yet
 
 PREDICTION_BINS = 20
 ErrorKind = Literal["model", "timeout", "invalid_output", "unavailable", "overload", "internal"]

@@ -13,6 +13,7 @@ import structlog
 from contracts.records import (
     ACKED_KEY,
     ENVELOPE_FIELD,
+    OLDEST_FIELD,
     STREAM_PREFIX,
     STREAMS_KEY,
     encode_batch,
@@ -64,8 +65,11 @@ class Shipper:
         due = [each for each in waiting[: self.window] if self._is_due(each)]
         if due:
             self.client.sadd(STREAMS_KEY, self.stream)
+        oldest: dict[str, int] = {}
+        for segment in waiting:
+            oldest.setdefault(segment.boot, segment.seq)
         for segment in due:
-            self._ship(segment)
+            self._ship(segment, oldest[segment.boot])
         if not waiting:
             segments.sweep(self.root)
         return len(due)
@@ -98,7 +102,7 @@ class Shipper:
         log.warning("segment.lost_in_redis", boot=segment.boot, seq=segment.seq)
         return True
 
-    def _ship(self, segment: Segment) -> None:
+    def _ship(self, segment: Segment, oldest: int) -> None:
         batch = batch_of(
             segment,
             _read(segment),
@@ -106,7 +110,8 @@ class Shipper:
             sealed_at=segment.path.stat().st_mtime,
             seen=self._seen,
         )
-        entry = self.client.xadd(self.stream, {ENVELOPE_FIELD: encode_batch(batch)})
+        fields = {ENVELOPE_FIELD: encode_batch(batch), OLDEST_FIELD: str(oldest)}
+        entry = self.client.xadd(self.stream, fields)
         self._shipped[segment] = Shipment(bytes(cast(bytes, entry)).decode(), self.clock())
 
 

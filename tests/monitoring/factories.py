@@ -10,6 +10,7 @@ from apps.monitoring.ingest.batches import Envelope
 from contracts.outcomes import Outcome
 from contracts.records import (
     ENVELOPE_FIELD,
+    OLDEST_FIELD,
     STREAM_PREFIX,
     STREAMS_KEY,
     Batch,
@@ -111,14 +112,16 @@ def envelope(sealed: Batch) -> Envelope:
     return Envelope(sealed, encode_batch(sealed))
 
 
-def send(client: "redis.Redis", *batches: Batch) -> None:
-    """Put batches on their gateway's stream, as the recorder does."""
+def send(client: "redis.Redis", *batches: Batch, oldest: int = 0) -> None:
+    """Put batches on their gateway's stream, as the recorder does; `oldest` 0: it says nothing."""
     for sealed in batches:
-        send_bytes(client, encode_batch(sealed), gateway=sealed.gateway)
+        send_bytes(client, encode_batch(sealed), gateway=sealed.gateway, oldest=oldest)
 
 
-def send_bytes(client: "redis.Redis", body: bytes, *, gateway: str = GATEWAY) -> None:
+def send_bytes(
+    client: "redis.Redis", body: bytes, *, gateway: str = GATEWAY, oldest: int = 0
+) -> None:
     """Put any bytes on a gateway's stream."""
     stream = STREAM_PREFIX + gateway
     client.sadd(STREAMS_KEY, stream)
-    client.xadd(stream, {ENVELOPE_FIELD: body})
+    client.xadd(stream, {ENVELOPE_FIELD: body, **({OLDEST_FIELD: oldest} if oldest else {})})

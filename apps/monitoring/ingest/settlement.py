@@ -5,12 +5,15 @@ other's. So the join runs in a transaction of its own after each commit: whoever
 both. A worker that dies in between leaves `joins_pending`, which `settle_forgotten` finishes.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import structlog
 from django.db import transaction
 
 from apps.monitoring.ingest.batches import Committed
 from apps.monitoring.ingest.staging import DbCursor, bulk_cursor
+
+log = structlog.get_logger(__name__)
 
 # Always by index, row by row: the planner knows nothing of partitions that are minutes old, and a
 # scan of one would cost more than all the rest.
@@ -68,11 +71,19 @@ WHERE ingested_at >= oldest.at AND prediction_id <> ''
 """
 
 # Numbers count from 1 without gaps: the highest one that is as far from the start as its rank.
+# What the gateway has deleted was committed once. If it is not here, Postgres was restored from
+# an older state; waiting for it would keep everything after it on the gateway's disk for ever.
 ADVANCE = """
+WITH known AS (
+    SELECT coalesce(max(contiguous_seq), 0) AS seq FROM monitoring_gatewayboot
+    WHERE gateway = %(gateway)s AND boot = %(boot)s
+), base AS (
+    SELECT greatest(seq, %(oldest)s - 1) AS seq, greatest(%(oldest)s - 1 - seq, 0) AS lost
+    FROM known
+)
 INSERT INTO monitoring_gatewayboot AS known (gateway, boot, contiguous_seq, pruned_seq, updated_at)
 SELECT %(gateway)s, %(boot)s, base.seq + count(batch.seq), 0, now()
-FROM (SELECT coalesce(max(contiguous_seq), 0) AS seq FROM monitoring_gatewayboot
-      WHERE gateway = %(gateway)s AND boot = %(boot)s) AS base
+FROM base
 LEFT JOIN LATERAL (
     SELECT seq, row_number() OVER (ORDER BY seq) AS rank FROM monitoring_ingestedbatch
     WHERE gateway = %(gateway)s AND boot = %(boot)s AND seq > base.seq
@@ -80,18 +91,25 @@ LEFT JOIN LATERAL (
 GROUP BY base.seq
 ON CONFLICT (gateway, boot) DO UPDATE SET
     contiguous_seq = greatest(known.contiguous_seq, excluded.contiguous_seq), updated_at = now()
-RETURNING contiguous_seq
+RETURNING contiguous_seq, (SELECT lost FROM base)
 """
 
 Boot = tuple[str, str]
 
 
-def settle(*, committed: Committed, boots: Iterable[Boot]) -> dict[Boot, int]:
-    """Join what was committed; the highest number up to which each boot has no gap."""
+def settle(
+    *, committed: Committed, boots: Iterable[Boot], oldest: Mapping[Boot, int] | None = None
+) -> dict[Boot, int]:
+    """Join what was committed; the highest number up to which each boot has no gap.
+
+    `oldest`: the lowest number that a boot's gateway has not deleted; what is before it and not
+    here is lost, and is no gap.
+    """
+    kept = oldest or {}
     with transaction.atomic():
         cursor = bulk_cursor()
         _join(cursor, ids=committed.predictions, batches=committed.batches)
-        return {boot: _advance(cursor, boot) for boot in sorted(boots)}
+        return {boot: _advance(cursor, boot, kept.get(boot, 1)) for boot in sorted(boots)}
 
 
 def settle_forgotten(*, older_than_s: float = 30.0) -> int:
@@ -116,7 +134,10 @@ def _join(cursor: DbCursor, *, ids: Collection[str], batches: Sequence[object]) 
         cursor.execute(DONE, (list(batches),))
 
 
-def _advance(cursor: DbCursor, boot: Boot) -> int:
+def _advance(cursor: DbCursor, boot: Boot, oldest: int) -> int:
     gateway, life = boot
-    row = cursor.execute(ADVANCE, {"gateway": gateway, "boot": life}).fetchone()
-    return int(str(row[0])) if row else 0
+    row = cursor.execute(ADVANCE, {"gateway": gateway, "boot": life, "oldest": oldest}).fetchone()
+    seq, lost = (int(str(row[0])), int(str(row[1]))) if row else (0, 0)
+    if lost:
+        log.warning("ingest.batches_lost", gateway=gateway, boot=life, batches=lost)
+    return seq

@@ -10,11 +10,11 @@ from typing import Any, cast
 import redis
 import structlog
 
-from contracts.records import ACKED_KEY, ENVELOPE_FIELD, STREAMS_KEY
+from contracts.records import ACKED_KEY, ENVELOPE_FIELD, OLDEST_FIELD, STREAMS_KEY
 
 log = structlog.get_logger(__name__)
 GROUP = "ingest"
-FIELD = ENVELOPE_FIELD.encode()
+FIELD, OLDEST = ENVELOPE_FIELD.encode(), OLDEST_FIELD.encode()
 FORGET_CONSUMER_MS = 3_600_000
 
 # Two workers may report in either order; what a gateway may delete never moves back.
@@ -28,11 +28,15 @@ end
 
 @dataclass(frozen=True)
 class Delivery:
-    """One stream entry handed to this consumer; `body` is the envelope's bytes."""
+    """One stream entry handed to this consumer; `body` is the envelope's bytes.
+
+    `oldest`: when it was sent, its gateway had deleted every batch of this boot before this one.
+    """
 
     stream: str
     entry: bytes
     body: bytes
+    oldest: int = 1
 
 
 def consumer_name() -> str:
@@ -154,7 +158,7 @@ def _deliveries(name: bytes, entries: Any) -> list[Delivery]:
     # redis-py nests the entries of a stream once more under RESP3.
     flat = entries[0] if entries and isinstance(entries[0], list) else entries
     return [
-        Delivery(name.decode(), entry, fields.get(FIELD, b""))
+        Delivery(name.decode(), entry, fields.get(FIELD, b""), int(fields.get(OLDEST, b"1")))
         for entry, fields in flat
         if fields is not None
     ]

@@ -64,7 +64,7 @@ class Worker:
         with metrics.COMMIT_SECONDS.time():
             read = Reading(deliveries)
             committed = self._commit(read.envelopes)
-            ingested = settlement.settle(committed=committed, boots=read.boots)
+            ingested = settlement.settle(committed=committed, boots=read.boots, oldest=read.boots)
             self._streams.acknowledge(ingested)
             self._streams.finish(deliveries)
         _count(committed, read)
@@ -105,11 +105,12 @@ class Worker:
 
 
 class Reading:
-    """What deliveries hold: batches, and the boots to report on. Buries what cannot be read."""
+    """What deliveries hold: batches, and the boots to report on, each with the lowest number
+    that its gateway still has. Buries what cannot be read."""
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
         self.envelopes: list[tuple[Delivery, Envelope]] = []
-        self.boots: set[tuple[str, str]] = set()
+        self.boots: dict[tuple[str, str], int] = {}
         for delivery in deliveries:
             self._read(delivery)
 
@@ -119,10 +120,13 @@ class Reading:
         except msgspec.DecodeError as error:
             dead = _bury(delivery, error)
             if dead.seq is not None:
-                self.boots.add((dead.gateway, dead.boot))
+                self._note((dead.gateway, dead.boot), delivery)
             return
         self.envelopes.append((delivery, envelope))
-        self.boots.add((envelope.batch.gateway, envelope.batch.boot))
+        self._note((envelope.batch.gateway, envelope.batch.boot), delivery)
+
+    def _note(self, boot: tuple[str, str], delivery: Delivery) -> None:
+        self.boots[boot] = max(delivery.oldest, self.boots.get(boot, 1))
 
 
 def _bury(delivery: Delivery, error: Exception) -> DeadBatch:
