@@ -15,6 +15,7 @@ from embedded.database import Database
 from embedded.errors import EmbeddedError, NotReady, StartFailed
 from embedded.installation import Installation, open_installation, remember, remembered
 from embedded.platform import MIGRATIONS, ROLES, TASKS, processes, selected
+from embedded.probes import alive
 from embedded.processes import Process, tail
 from embedded.schedule import Job
 from embedded.supervisord import Supervisord
@@ -213,9 +214,9 @@ def _await_ready(supervisord: Supervisord, process: Process, cancelled: threadin
 
 
 def _unready(process: Process, state: str) -> str:
-    """Why it is not ready, or nothing; supervisord first wants to see it survive a second."""
-    if state != "RUNNING":
-        return f"supervisord says {state}"
+    """Why it is not ready, or nothing. `RUNNING` means that it survived its first seconds."""
+    if process.probe is alive and state != "RUNNING":
+        return "it has only just started"
     try:
         process.probe()
     except NotReady as reason:

@@ -12,7 +12,7 @@ import redis
 from embedded import places
 from embedded.errors import EmbeddedError, NotReady
 from embedded.installation import Installation
-from embedded.probes import Probe, http_probe
+from embedded.probes import Probe, alive, http_probe
 from embedded.processes import Process
 
 # Steps of a start that are not processes, and what they need.
@@ -125,10 +125,6 @@ def selected(known: Mapping[str, Process], only: frozenset[str]) -> frozenset[st
         pending |= (needs[name] & needs.keys()) - found
     # A database without its roles is of no use to anyone.
     return frozenset(found | ({ROLES} if "postgres" in found else set()))
-
-
-def alive() -> None:
-    """Ready as soon as it has survived its first seconds, which supervisord watches."""
 
 
 def _uvicorn(port: int) -> tuple[str, ...]:

@@ -14,6 +14,10 @@ Probe = Callable[[], None]
 PROBE_TIMEOUT_S = 2.0
 
 
+def alive() -> None:
+    """For a process that cannot be asked: ready once it has survived `settle_seconds`."""
+
+
 def all_of(*probes: Probe) -> Probe:
     """Ready when each of them is."""
 

@@ -7,6 +7,10 @@ from embedded.errors import PartMissing
 from embedded.probes import http_probe
 from embedded.processes import Process
 
+# The application itself: `mlflow server` would load the library once more, to start just this.
+APPLICATION = "mlflow.server.fastapi_app:app"
+QUIET = ("--log-level", "warning", "--timeout-graceful-shutdown", "3")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mlflow:
@@ -27,30 +31,35 @@ class Mlflow:
 
     def prepare(self) -> None:
         self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self._command().exists():
+        if not self._python().exists():
             raise PartMissing(f"no MLflow in {self.environment}: run `make install`")
 
     def process(self) -> Process:
-        where = ("--host", "127.0.0.1", "--port", str(self.port), "--workers", "1")
+        where = ("--host", "127.0.0.1", "--port", str(self.port))
         return Process(
             name="mlflow",
-            command=(str(self._command()), "server", *where, "--serve-artifacts"),
+            command=(str(self._python()), "-m", "uvicorn", APPLICATION, *where, *QUIET),
             cwd=self.place,
             env=self._env(),
             needs=frozenset({"roles", "s3"}),
             ports={"MLFLOW": self.port},
             probe=http_probe(port=self.port, path="/health"),
-            group_stop=True,
         )
 
-    def _command(self) -> Path:
-        return self.environment / "bin" / "mlflow"
+    def _python(self) -> Path:
+        return self.environment / "bin" / "python"
 
     def _env(self) -> dict[str, str]:
-        """Addresses with passwords go by the environment: command lines are public."""
+        """What `mlflow server` would set for the application that it starts.
+
+        Addresses with passwords go by the environment: command lines are public.
+        """
         return {
-            "MLFLOW_BACKEND_STORE_URI": _for_psycopg2(self.database_url),
-            "MLFLOW_ARTIFACTS_DESTINATION": self.artifacts,
+            "_MLFLOW_SERVER_FILE_STORE": _for_psycopg2(self.database_url),
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": self.artifacts,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            "_MLFLOW_SGI_NAME": "uvicorn",
             "MLFLOW_S3_ENDPOINT_URL": self.s3_url,
             "AWS_ACCESS_KEY_ID": self.s3_access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.s3_secret_access_key,
