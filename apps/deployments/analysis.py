@@ -164,7 +164,7 @@ def judge_errors(evidence: Evidence, conditions: Conditions, *, minimum_requests
     candidate, baseline = evidence.step_candidate, evidence.step_baseline
     outcome, why = _errors_outcome(evidence, conditions, minimum_requests)
     sentence = (
-        f"error rate {_percent(candidate.error_rate)} vs {_percent(baseline.error_rate)}: "
+        f"error rate{_versus(_percent(candidate.error_rate), _percent(baseline.error_rate))}: "
         f"{why}, {_requests(candidate.requests)}"
     )
     figures = {
@@ -224,7 +224,7 @@ def judge_latency(evidence: Evidence, conditions: Conditions, *, minimum_request
     candidate, baseline = evidence.step_candidate, evidence.step_baseline
     outcome, why = _latency_outcome(candidate, baseline, conditions, minimum_requests)
     sentence = (
-        f"p99 {_milliseconds(candidate.p99_ms)} vs {_milliseconds(baseline.p99_ms)}: "
+        f"latency p99{_versus(_milliseconds(candidate.p99_ms), _milliseconds(baseline.p99_ms))}: "
         f"{why}, {_requests(candidate.answered)} answered"
     )
     figures = {
@@ -261,8 +261,10 @@ def judge_accuracy(evidence: Evidence, conditions: Conditions, *, minimum_labels
     outcome, why = _accuracy_outcome(evidence.labels, comparison, minimum_labels)
     total = sum(pair.candidate.total for pair in evidence.labels)
     found = (comparison.candidate, comparison.baseline) if comparison else (None, None)
-    seen = f"accuracy {_percent(found[0])} vs {_percent(found[1])}" if comparison else "accuracy"
-    sentence = f"{seen}: {why}, {total:,} labels have arrived"
+    sentence = (
+        f"accuracy{_versus(_percent(found[0]), _percent(found[1]))}: "
+        f"{why}, {total:,} labels have arrived"
+    )
     figures = {
         "candidate": found[0],
         "baseline": found[1],
@@ -360,16 +362,23 @@ def _too_few(found: int, wanted: int, what: str) -> str:
     return f"{found:,} of {max(wanted, 1):,} {what} so far" if found else "no data yet"
 
 
+def _versus(candidate: str, baseline: str) -> str:
+    """ " 0.4 % vs 0.3 %", without the side that is not known."""
+    if not candidate:
+        return ""
+    return f" {candidate} vs {baseline}" if baseline else f" {candidate}"
+
+
 def _percent(share: float | None) -> str:
     if share is None:
-        return "none"
+        return ""
     digits = 2 if 0 < share < 0.001 else 1
     return f"{100 * share:.{digits}f} %"
 
 
 def _milliseconds(value: float | None) -> str:
     if value is None:
-        return "none"
+        return ""
     return f"{value:.1f} ms" if value < 10 else f"{value:,.0f} ms"
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -69,7 +70,7 @@ def endpoint(request: HttpRequest, name: str) -> HttpResponse:
         "dialogs": _restore_dialogs(found, phases) if can_route else [],
         "panels": panels.render(found),
         "curl": _curl(found, phases[0] if phases else None),
-        "events": Event.objects.timeline(_keys(found, phases))[:TIMELINE],
+        "events": _events(found, phases),
     }
     return render(request, "routing/endpoint.html", context)
 
@@ -117,6 +118,13 @@ def live_context(found: Endpoint) -> dict[str, Any]:
 def _keys(found: Endpoint, phases: list[Phase]) -> list[str]:
     """The endpoint's own key and those of the rollouts that its recent phases belong to."""
     return [found.key, *dict.fromkeys(phase.rollout_key for phase in phases if phase.rollout_key)]
+
+
+def _events(found: Endpoint, phases: list[Phase]) -> QuerySet[Event]:
+    """What people and rollouts did; what a rollout does to the table is told by its own events."""
+    rows = Event.objects.timeline(_keys(found, phases))
+    by_rollout = Q(object_key=found.key, actor_key__startswith="system:")
+    return rows.exclude(by_rollout)[:TIMELINE]
 
 
 def _restore_dialogs(found: Endpoint, phases: list[Phase]) -> list[dict[str, Any]]:

@@ -306,4 +306,4 @@ def test_verdicts__the_same_again__logged_once() -> None:
     ramp.tick(1)
     newest = ramp.rollout.verdicts.filter(metric="errors").first()
     assert newest is not None
-    assert newest.sentence == "error rate 0.0 % vs none: within the limit, 100 requests"
+    assert newest.sentence == "error rate 0.0 %: within the limit, 100 requests"
