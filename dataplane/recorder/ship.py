@@ -110,8 +110,9 @@ class Shipper:
             sealed_at=segment.path.stat().st_mtime,
             seen=self._seen,
         )
-        fields = {ENVELOPE_FIELD: encode_batch(batch), OLDEST_FIELD: str(oldest)}
-        entry = self.client.xadd(self.stream, fields)
+        entry = self.client.xadd(
+            self.stream, {ENVELOPE_FIELD: encode_batch(batch), OLDEST_FIELD: oldest}
+        )
         self._shipped[segment] = Shipment(bytes(cast(bytes, entry)).decode(), self.clock())
 
 

@@ -40,4 +40,4 @@ class Backup:
 
 
 def _statement(text: str, *names: str) -> sql.Composed:
-    return sql.SQL(text).format(*map(sql.Identifier, names))  # type: ignore[arg-type]  # constants
+    return sql.SQL(text).format(*map(sql.Identifier, names))

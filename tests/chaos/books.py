@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping
 
 from django.db.models import Sum
 
-from apps.monitoring.models import ExposureRow, RejectedWindow, TrafficWindow, UnitFailure
+from apps.monitoring.models import (
+    ExposureRow,
+    RejectedWindow,
+    TrafficCounts,
+    TrafficRollup,
+    TrafficWindow,
+    UnitFailure,
+)
 from contracts.routing import EndpointSpec
 from dataplane.gateway.units import UnitHasher
 from serving.allocation import bucket_of, variant_at
@@ -65,9 +72,18 @@ def rejections(answers: Iterable[Answer]) -> int:
 
 
 def counted() -> Books:
-    """What Postgres says was served."""
+    """What Postgres says was served, by its seconds."""
+    return _books(TrafficWindow.objects.filter(endpoint="rig"))
+
+
+def rolled_up(width_s: int) -> Books:
+    """The same by its minutes (60) or hours (3600)."""
+    return _books(TrafficRollup.objects.filter(endpoint="rig", width_s=width_s))
+
+
+def _books(rows: Iterable[TrafficCounts]) -> Books:
     books: Books = Counter()
-    for row in TrafficWindow.objects.filter(endpoint="rig"):
+    for row in rows:
         key = (row.phase, row.version_key, row.variant)
         assert row.failed == sum(row.errors.values())
         books[*key, "ok"] += row.requests - row.failed

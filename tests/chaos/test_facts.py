@@ -24,6 +24,7 @@ def agree(world: World, spec: EndpointSpec, crowd: Crowd) -> None:
     units = UnitHasher(world.environment["UNIT_HASH_KEY"])
     world.settle()
     assert books.counted() == design.books(answers)
+    assert books.rolled_up(60) == books.rolled_up(3_600) == books.counted()
     assert books.counted_rejections() == books.rejections(answers)
     served = {each.user for each in answers if each.kind != "rejected"}
     assert books.exposed() == {units.digest(u).hex(): design.variant(u) for u in served}
@@ -95,8 +96,7 @@ def test_ingest_and_recorder__killed_again_and_again__counts_equal_what_the_clie
     world.serve(spec)
     with Crowd(world.port) as crowd:
         for _ in range(kills):
-            before = IngestedBatch.objects.count()
-            eventually(lambda before=before: IngestedBatch.objects.count() > before)
+            _wait_for_progress()
             time.sleep(chance.uniform(0, 0.4))
             world.kill("ingest")
             world.kill("recorder")
@@ -104,3 +104,9 @@ def test_ingest_and_recorder__killed_again_and_again__counts_equal_what_the_clie
         crowd.go_on(answers=100)
     assert crowd.surprises() == []
     agree(world, spec, crowd)
+
+
+def _wait_for_progress() -> None:
+    """Until one more batch is committed."""
+    before = IngestedBatch.objects.count()
+    eventually(lambda: IngestedBatch.objects.count() > before)

@@ -1,11 +1,13 @@
 """Postgres was restored from a backup: gateways have deleted what it no longer knows."""
 
+from typing import Any
+
 import pytest
 import redis
 
 from apps.monitoring.ingest.worker import Worker
 from apps.monitoring.models import GatewayBoot, IngestedBatch, TrafficWindow
-from contracts.records import ACKED_KEY, OLDEST_FIELD
+from contracts.records import ACKED_KEY, OLDEST_FIELD, STREAM_PREFIX
 from tests.monitoring.factories import BOOT, GATEWAY, batch, counter, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,8 +53,7 @@ def test_entry__of_an_older_recorder__starts_at_one(
     redis_client: "redis.Redis", worker: Worker
 ) -> None:
     send(redis_client, batch(1))
-    stream = next(iter(redis_client.scan_iter("switchyard:facts:gateway-*")))
-    entries = redis_client.xrange(stream)
+    entries: Any = redis_client.xrange(STREAM_PREFIX + GATEWAY)
     assert OLDEST_FIELD.encode() not in entries[0][1]
     drain(worker)
     assert acked(redis_client) == b"1"
