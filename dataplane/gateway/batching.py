@@ -100,11 +100,9 @@ class Batcher:
             not tasks or (len(queue) >= self._max_batch and len(tasks) < self._max_in_flight)
         ):
             self._send()
-        if queue and self._timer is None:
+        if queue and self._timer is None and len(tasks) < self._max_in_flight:
             waited = time.perf_counter() - queue[0].started
-            self._timer = self._loop.call_later(
-                max(0.0, self._max_delay_s - waited) or self._max_delay_s, self._late
-            )
+            self._timer = self._loop.call_later(max(0.0, self._max_delay_s - waited), self._late)
 
     def _send(self) -> None:
         rows = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
@@ -119,6 +117,8 @@ class Batcher:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - for the type checker
             self._tasks.discard(task)
+            if self._queue:
+                self._send()
             self._pump()
             self._finish(call)
 

@@ -35,3 +35,20 @@ def site(parts: PrivateServices, tmp_path: Path) -> Iterator[Site]:
     site.stop()
     site.redis.close()
     publisher.client.close()
+
+
+@pytest.fixture(scope="module")
+def served(parts: PrivateServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One running gateway for a whole module: it has to outlive whatever the module asks.
+
+    Its second client, with the key "k2", may ask only an endpoint that does not exist.
+    """
+    publisher = rig.Publisher.of(parts.environment())
+    publisher.client.flushall()
+    publisher.publish_clients(rig.client(), rig.client("other", "k2", endpoints=("elsewhere",)))
+    site = Site(parts, tmp_path_factory.mktemp("served") / "gateway", publisher)
+    site.serve()
+    yield site
+    site.stop()
+    site.redis.close()
+    publisher.client.close()

@@ -56,20 +56,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def served(parts: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """One gateway for all cases: it has to outlive them."""
-    publisher = rig.Publisher.of(parts.environment())
-    publisher.client.flushall()
-    publisher.publish_clients(rig.client(), rig.client("other", "k2", endpoints=("elsewhere",)))
-    site = Site(parts, tmp_path_factory.mktemp("bad") / "gateway", publisher)
-    site.serve()
-    yield site
-    site.stop()
-    site.redis.close()
-    publisher.client.close()
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_predict__bad_input__names_the_field_and_the_process_lives(served: Site, case: str) -> None:
     data, status, path = CASES[case]

@@ -5,13 +5,11 @@ import json
 import os
 import random
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from benchmarks import rig
-from embedded.private import PrivateServices
 from tests.dataplane.gateway.site import Site
 
 CASES = 1_500
@@ -30,19 +28,6 @@ HEADERS = (
     b"Host:\r\n",
     b"X" * 5_000 + b": y\r\n",
 )
-
-
-@pytest.fixture(scope="module")
-def served(parts: PrivateServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    publisher = rig.Publisher.of(parts.environment())
-    publisher.client.flushall()
-    publisher.publish_clients()
-    site = Site(parts, tmp_path_factory.mktemp("fuzz") / "gateway", publisher)
-    site.serve()
-    yield site
-    site.stop()
-    site.redis.close()
-    publisher.client.close()
 
 
 def request(body: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """The answer to a good request, and who gets which version."""
 
+import msgspec
 import numpy as np
 
 from benchmarks import rig
@@ -89,3 +90,19 @@ def test_readyz__before_and_after_a_table__is_503_then_200(site: Site) -> None:
     assert site.predict().status == 503
     site.publish(site.endpoint())
     assert site.get("/v2/health/ready").status == 200
+
+
+def test_records__private_features__are_dropped_or_hashed(site: Site) -> None:
+    treatments = {"carrier": "drop", "x0": "hash"}
+    features = tuple(
+        msgspec.structs.replace(each, pii=treatments.get(each.name, ""))
+        for each in rig.SCHEMA.features
+    )
+    schema = msgspec.structs.replace(rig.SCHEMA, features=features)
+    site.serve(rig.endpoint([rig.variant(1, site.triton, schema=schema)], sample_rate=1.0))
+    assert site.predict().status == 200
+    eventually(lambda: [record for batch in site.batches() for record in batch.records])
+    (record,) = [record for batch in site.batches() for record in batch.records]
+    assert "carrier" not in record.features
+    assert len(str(record.features["x0"])) == 32
+    assert record.features["x1"] == rig.example()["x1"]
