@@ -110,14 +110,22 @@ def start_rollout(scene: Scene, name: str, *, steps: tuple[int, ...]) -> str:
 
 def watch_rollout(scene: Scene, rollout: str, *, timeout_s: float) -> dict[str, Any]:
     """Follow a ramp to its end, one line per change; the finished rollout."""
-    finished: dict[str, Any] = watch(
-        lambda: scene.operator.get(f"/rollouts/{rollout}"),
-        until=lambda found: found["state"] in FINISHED_ROLLOUTS,
-        describe=_describe,
-        tell=scene.ledger.tell,
-        timeout_s=timeout_s,
-    )
-    return finished
+    seen: dict[str, Any] = {}
+
+    def look() -> dict[str, Any]:
+        seen.update(scene.operator.get(f"/rollouts/{rollout}"))
+        return seen
+
+    try:
+        return watch(
+            look,
+            until=lambda found: found["state"] in FINISHED_ROLLOUTS,
+            describe=_describe,
+            tell=scene.ledger.tell,
+            timeout_s=timeout_s,
+        )
+    except Deviation as deviation:
+        raise Deviation(f"{deviation}; {_last_look(seen)}") from deviation
 
 
 def _describe(rollout: dict[str, Any]) -> str:
@@ -126,6 +134,11 @@ def _describe(rollout: dict[str, Any]) -> str:
         return f"rollout {rollout['state']}"
     weight = steps[index]["weight"] / 100
     return f"rollout {rollout['state']}, step {index + 1} of {len(steps)}: {weight:g} %"
+
+
+def _last_look(rollout: dict[str, Any]) -> str:
+    sentences = [verdict["sentence"] for verdict in rollout.get("verdicts", [])]
+    return "; ".join(sentences) or "the control plane has not judged it"
 
 
 def weights(scene: Scene) -> dict[str, int]:

@@ -1,6 +1,14 @@
 import pytest
 
-from examples.flights.sightings import accuracy, by_version, failures, moved_off, units_on
+from examples.flights.sightings import (
+    Books,
+    accuracy,
+    books,
+    by_version,
+    failures,
+    moved_off,
+    units_on,
+)
 from examples.flights.traffic import Answer
 
 
@@ -51,3 +59,14 @@ def test_counts__failed_answers__are_no_predictions(mixed: list[Answer]) -> None
 def test_accuracy__unknown_truths__do_not_count(mixed: list[Answer]) -> None:
     assert accuracy(mixed, version="1") == (0.5, 2)
     assert accuracy(mixed, version="2") == (0.0, 0)
+
+
+def test_books__zeroes_on_one_side__are_equal(mixed: list[Answer]) -> None:
+    seen = books([*mixed, answer("e", "2", 1, variant="canary", truth="delayed")])
+    counted = Books(
+        answered={"": 3, "canary": 1, "gone": 0},
+        failed=1,
+        recorded={"2": 2, "1": 2, "4": 0},
+        labelled={"1": 2, "2": 1, "3": 0},
+    )
+    assert seen == counted
