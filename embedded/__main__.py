@@ -1,12 +1,14 @@
-"""`python -m embedded up|down|reset|status|run`: the platform on this machine."""
+"""`python -m embedded up|down|reset|status|run|exec`: the platform on this machine."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
 from embedded import endpoints, lifecycle, places
 from embedded.errors import EmbeddedError
-from embedded.platform import NAMES
+from embedded.installation import remembered
+from embedded.platform import NAMES, python_environment
 from embedded.visit import Visit
 
 
@@ -61,12 +63,37 @@ def _status(home: Path, _arguments: argparse.Namespace) -> int:
 
 
 def _run(home: Path, arguments: argparse.Namespace) -> int:
-    command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
-    visit = Visit(command=command, free_ports=arguments.free_ports, only=_only(arguments))
+    visit = Visit(
+        command=_command(arguments), free_ports=arguments.free_ports, only=_only(arguments)
+    )
     return visit.temporary() if arguments.temporary else visit.at(home)
 
 
-_COMMANDS = {"up": _up, "down": _down, "reset": _reset, "status": _status, "run": _run}
+def _exec(home: Path, arguments: argparse.Namespace) -> int:
+    """`manage.py` or `pg_dump` beside what runs, with the settings that it runs by."""
+    installation = remembered(home)
+    if installation is None:
+        raise EmbeddedError(f"nothing was ever started in {home}: python -m embedded up")
+    command = _command(arguments)
+    return subprocess.run(command, env=python_environment(installation), check=False).returncode
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    rest: list[str] = arguments.rest
+    command = rest[1:] if rest[:1] == ["--"] else rest
+    if not command:
+        raise EmbeddedError(f"no command was given: python -m embedded {arguments.command} -- …")
+    return command
+
+
+_COMMANDS = {
+    "up": _up,
+    "down": _down,
+    "reset": _reset,
+    "status": _status,
+    "run": _run,
+    "exec": _exec,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--only", help=f"comma-separated, of: {', '.join(NAMES)}")
         if name == "run":
             command.add_argument("--temporary", action="store_true", help="in a home of its own")
+        if name in {"run", "exec"}:
             command.add_argument("rest", nargs=argparse.REMAINDER, help="-- COMMAND …")
         if name == "reset":
             command.add_argument("--yes", action="store_true", help="do not ask")
