@@ -1,4 +1,4 @@
-"""How fast one ingest worker counts: batches as a busy gateway sends them, real stores, fsync on.
+"""How fast one ingest process counts: batches as a busy gateway sends them, real stores, fsync on.
 
 Prints the medians of three runs:
 `ingest_records_per_s` sampled records (with their counters, exposures and share of outcomes) from
@@ -13,6 +13,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import django
 import redis
@@ -31,7 +33,11 @@ from contracts.records import (
 from embedded.private import PrivateServices
 from serving.sketches import Sketch
 
+if TYPE_CHECKING:  # models load only after Django is set up
+    from apps.monitoring.ingest.worker import Worker
+
 RUNS = 3
+WORKERS = 2  # as one `manage.py ingest` has
 BATCHES, RECORDS, OUTCOMES = 16, 5_000, 250
 SECONDS_PER_BATCH, VARIANTS = 2, ("stable", "canary")
 
@@ -76,15 +82,27 @@ def rate(make: Callable[[str], Iterator[bytes]], rows: int) -> float:
     client.sadd(STREAMS_KEY, stream)
     for body in make(uuid.uuid4().hex):
         client.xadd(stream, {ENVELOPE_FIELD: body})
-    worker = Worker(Streams(client, consumer="bench", count=8), stop=threading.Event())
-    worker.step()
+    workers = [
+        Worker(Streams(client, consumer=f"bench-{n}", count=4), stop=threading.Event())
+        for n in range(WORKERS)
+    ]
+    workers[0].step()
     began, left = time.perf_counter(), client.xlen(stream)
-    while worker.step():
-        pass
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done in [pool.submit(_drain, worker) for worker in workers]:
+            done.result()
     spent = time.perf_counter() - began
     assert client.xlen(stream) == 0
     client.close()
     return rows * int(str(left)) / BATCHES / spent
+
+
+def _drain(worker: "Worker") -> None:
+    from django.db import connection
+
+    while worker.step():
+        pass
+    connection.close()
 
 
 def lake_rate() -> float:

@@ -9,8 +9,9 @@ from django.db.models import Sum
 
 from apps.monitoring.errors import BatchAlreadyReplayed
 from apps.monitoring.ingest import batches
-from apps.monitoring.ingest.streams import GROUP
-from apps.monitoring.ingest.worker import Worker
+from apps.monitoring.ingest.streams import GROUP, Delivery
+from apps.monitoring.ingest.worker import MAX_BYTES, Worker, portions
+from apps.monitoring.management.commands.ingest import run_together
 from apps.monitoring.models import (
     DeadBatch,
     ExposureRow,
@@ -206,3 +207,23 @@ def test_dead_batch__replayed__counts_once(redis_client: "redis.Redis", worker: 
     with pytest.raises(BatchAlreadyReplayed):
         batches.replay_dead_batch(actor=batches.INGEST, dead=dead, now=now)
     assert requests() == 5
+
+
+def test_portions__large_deliveries__split_in_order() -> None:
+    sizes = [MAX_BYTES // 2, MAX_BYTES // 2, 1, MAX_BYTES * 2, 3]
+    deliveries = [Delivery(STREAM, b"", b"x" * size) for size in sizes]
+    parts = [[len(item.body) for item in part] for part in portions(deliveries)]
+    assert parts == [sizes[:2], sizes[2:3], sizes[3:4], sizes[4:]]
+
+
+def test_run_together__one_job_fails__the_others_stop_and_it_is_told() -> None:
+    stop = threading.Event()
+
+    def wait() -> None:
+        stop.wait(30)
+
+    def fail() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run_together([wait, fail], stop=stop)

@@ -87,20 +87,23 @@ class Envelope:
 class Committed:
     """What commits did: ids of the batches that were new, and what their facts were.
 
-    `predictions`: ids of predictions whose record or outcome came; `rows` by kind of fact.
+    `predictions`: ids of predictions whose record or outcome came; `rows` by kind of fact;
+    `dropped` rows were lost by gateways before these batches.
     """
 
     batches: tuple[int, ...] = ()
     predictions: frozenset[str] = frozenset()
     rows: Mapping[str, int] = field(default_factory=dict)
     refused_outcomes: int = 0
+    dropped: int = 0
 
     @classmethod
     def of(cls, batches: Iterable[int], facts: Facts) -> "Committed":
         """What a transaction did that claimed `batches` and wrote `facts`."""
         named = {outcome.prediction_id for outcome in facts.outcomes.values()} - {""}
         touched = frozenset(named | facts.records.keys())
-        return cls(tuple(batches), touched, facts.sizes(), facts.refused_outcomes)
+        sizes = facts.sizes()
+        return cls(tuple(batches), touched, sizes, facts.refused_outcomes, facts.dropped)
 
     def __add__(self, other: "Committed") -> "Committed":
         """Both."""
@@ -110,6 +113,7 @@ class Committed:
             self.predictions | other.predictions,
             {kind: self.rows.get(kind, 0) + other.rows.get(kind, 0) for kind in kinds},
             self.refused_outcomes + other.refused_outcomes,
+            self.dropped + other.dropped,
         )
 
 

@@ -80,9 +80,11 @@ class Facts:
     records: dict[str, Record] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     refused_outcomes: int = 0
+    dropped: int = 0
 
     def add(self, batch: Batch) -> None:
         """Add all that one batch says."""
+        self.dropped += batch.dropped
         for counter in batch.counters:
             self._count(counter)
         for rejected in batch.rejected:

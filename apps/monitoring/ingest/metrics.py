@@ -7,6 +7,7 @@ ROWS = Counter("switchyard_ingest_rows_total", "Rows committed, by stream of fac
 REFUSED_OUTCOMES = Counter(
     "switchyard_ingest_refused_outcomes_total", "Outcomes that cannot be stored as they are"
 )
+DROPPED = Counter("switchyard_ingest_dropped_rows_total", "Rows that gateways lost to a full spool")
 COMMIT_SECONDS = Histogram(
     "switchyard_ingest_commit_seconds", "Seconds from reading entries to acknowledging them"
 )

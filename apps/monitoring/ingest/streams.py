@@ -47,11 +47,12 @@ def consumer_name() -> str:
 class Streams:
     """All streams named in the set of streams. Every method may raise redis.RedisError.
 
+    At most `count` entries of each stream are read at once.
     What was read and not `finish`ed is handed to some consumer again after `stale_ms`.
     """
 
     def __init__(
-        self, client: "redis.Redis", *, consumer: str, count: int = 32, stale_ms: int = 15_000
+        self, client: "redis.Redis", *, consumer: str, count: int = 8, stale_ms: int = 15_000
     ) -> None:
         self._client = client
         self._consumer = consumer

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import django.db
 import msgspec
@@ -18,6 +18,8 @@ from apps.monitoring.models import DeadBatch, PendingRecords
 
 log = structlog.get_logger(__name__)
 BLOCK_MS = 500
+# Decoded, a batch takes about ten times its bytes.
+MAX_BYTES = 16 * 1024 * 1024
 CLAIM_EVERY_S = 5.0
 HOUSEKEEPING_EVERY_S = 15.0
 BACK_OFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -53,9 +55,9 @@ class Worker:
         deliveries = self._claim()
         self._keep_house()
         deliveries = deliveries or self._streams.read(block_ms=block_ms)
-        if deliveries:
-            self.handle(deliveries)
-        elif not self._streams.known:
+        for part in portions(deliveries):
+            self.handle(part)
+        if not self._streams.known:
             self._stop.wait(block_ms / 1000)
         return len(deliveries)
 
@@ -104,6 +106,20 @@ class Worker:
         metrics.PENDING_RECORDS.set(PendingRecords.objects.count())
 
 
+def portions(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Deliveries in their order, as many at once as a transaction should hold."""
+    portion: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        if portion and size + len(delivery.body) > MAX_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(delivery)
+        size += len(delivery.body)
+    if portion:
+        yield portion
+
+
 class Reading:
     """What deliveries hold: batches, and the boots to report on, each with the lowest number
     that its gateway still has. Buries what cannot be read."""
@@ -139,6 +155,9 @@ def _count(committed: Committed, read: Reading) -> None:
     metrics.BATCHES.labels("new").inc(new)
     metrics.BATCHES.labels("duplicate").inc(max(0, len(read.envelopes) - new))
     metrics.REFUSED_OUTCOMES.inc(committed.refused_outcomes)
+    metrics.DROPPED.inc(committed.dropped)
+    if committed.dropped:
+        log.warning("ingest.gateway_dropped_rows", rows=committed.dropped)
     for kind, rows in committed.rows.items():
         metrics.ROWS.labels(kind).inc(rows)
     if read.envelopes:

@@ -2,13 +2,14 @@
 
 import signal
 import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
-from django.db import connection
+from django.core.management.base import BaseCommand, CommandParser
 from prometheus_client import start_http_server
 
 from apps.monitoring.ingest.lake import LakeWriter, lake_client
@@ -19,11 +20,15 @@ log = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
-    """Runs one ingest worker and one writer of the lake; start as many processes as are needed."""
+    """Runs workers and one writer of the lake; start as many processes as are needed."""
 
     help = "Ingest facts from the gateways' streams into Postgres and the lake."
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        """How many workers: two keep a processor busy while the other waits for Postgres."""
+        parser.add_argument("--workers", type=int, default=2)
+
+    def handle(self, *_args: Any, workers: int, **_options: Any) -> None:
         """Work until SIGTERM or SIGINT, then finish the round at hand."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -32,13 +37,23 @@ class Command(BaseCommand):
         if port:
             start_http_server(port, addr=settings.CONFIG.ingest_metrics_host)
         lake = LakeWriter(lake_client(), bucket=settings.CONFIG.s3_bucket, stop=stop)
-        writer = threading.Thread(target=lake.run, name="lake")
-        writer.start()
-        log.info("ingest.started", metrics_port=port)
-        _worker(stop).run()
-        writer.join()
-        connection.close()
+        jobs = [lake.run, *(_worker(stop).run for _ in range(workers))]
+        log.info("ingest.started", workers=workers, metrics_port=port)
+        run_together(jobs, stop=stop)
         log.info("ingest.stopped")
+
+
+def run_together(jobs: Sequence[Callable[[], None]], *, stop: threading.Event) -> None:
+    """Run jobs in threads until `stop`; one that fails stops the others, and raises here."""
+    with ThreadPoolExecutor(max_workers=len(jobs)) as pool:
+        running = [pool.submit(job) for job in jobs]
+        for job in running:
+            job.add_done_callback(lambda _: stop.set())
+        # A signal reaches the main thread between two waits.
+        while not stop.wait(0.5):
+            pass
+    for job in running:
+        job.result()
 
 
 def _worker(stop: threading.Event) -> Worker:
