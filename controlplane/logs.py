@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+# Each says a line a request or a line a tick; what fails is told at a higher level.
+_CHATTY = ("axes", "httpx", "botocore", "celery.beat", "celery.worker.strategy", "celery.app.trace")
 _SECRET = ("token", "password", "secret", "authorization", "api_key")
 
 
@@ -42,5 +44,5 @@ def configure(settings: Mapping[str, str]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.get("level", "INFO"))
-    for name in ("axes", "httpx", "botocore"):
+    for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
