@@ -97,6 +97,12 @@ else:
     set_up_django()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let each worker choose its addresses before pytest-django reads the settings."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 @pytest.fixture(scope="session")
 def services() -> PrivateServices:
     """The private services of this run: addresses, secrets, and starting what is not there."""

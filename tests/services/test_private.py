@@ -7,6 +7,7 @@ import httpx
 import psycopg
 import pytest
 import redis
+from django.conf import settings
 
 from embedded.private import PrivateServices
 
@@ -63,3 +64,8 @@ def test_triton__repository_call_without_key__forbidden(triton: str) -> None:
 def test_sockets__address_beyond_loopback__blocked() -> None:
     with socket.socket() as sock, pytest.raises(PermissionError, match="loopback only"):
         sock.connect(("192.0.2.1", 80))
+
+
+def test_settings__of_this_worker__name_its_own_services(services: PrivateServices) -> None:
+    assert settings.CONFIG.s3_endpoint_url == services.s3().url
+    assert services.valkey().url() == settings.REDIS_URL
