@@ -101,7 +101,7 @@ def _over(site: rig.Rig, number: int, began: float) -> bool:
         raise TimeoutError(f"rollout {number} was not withdrawn in {LIMIT_S} s")
     field = f"{site.environment['GATEWAY_NAME']}:rollout:{number}:canary"
     reported = site.publisher.client.hget(OVERRIDES_KEY, field)
-    return reported is not None and time.time() - json.loads(str(reported, "utf-8"))["at"] > AFTER_S
+    return reported is not None and time.time() - json.loads(reported)["at"] > AFTER_S
 
 
 def _body(chance: random.Random) -> bytes:
