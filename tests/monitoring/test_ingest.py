@@ -9,8 +9,8 @@ from django.db.models import Sum
 
 from apps.monitoring.errors import BatchAlreadyReplayed
 from apps.monitoring.ingest import batches
-from apps.monitoring.ingest.streams import GROUP, Delivery
-from apps.monitoring.ingest.worker import MAX_BYTES, Worker, portions
+from apps.monitoring.ingest.streams import GROUP, Delivery, Streams, consumer_name
+from apps.monitoring.ingest.worker import DATABASE_ERRORS, MAX_BYTES, Worker, portions
 from apps.monitoring.management.commands.ingest import run_together
 from apps.monitoring.models import (
     DeadBatch,
@@ -105,6 +105,22 @@ def test_worker__killed_between_commit_and_acknowledgement__counts_once(
     assert requests() == 5
     assert acked(redis_client) == b"1"
     assert redis_client.xlen(STREAM) == 0
+
+
+def test_worker__cut_off_from_postgres__its_next_round_finishes_what_it_had_read(
+    redis_client: "redis.Redis",
+) -> None:
+    patient = Streams(redis_client, consumer=consumer_name(), stale_ms=600_000)
+    worker = Worker(patient, stop=threading.Event())
+    worker.step()
+    send(redis_client, batch(counters=(counter(requests=5),)))
+    connection.connection.close()
+    with pytest.raises(DATABASE_ERRORS):
+        worker.step()
+    connection.close()
+    worker.step()
+    assert requests() == 5
+    assert acked(redis_client) == b"1"
 
 
 def test_redis__flushed_and_sent_again__counts_once(

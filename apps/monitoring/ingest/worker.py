@@ -33,6 +33,7 @@ class Worker:
     def __init__(self, streams: Streams, *, stop: threading.Event) -> None:
         self._streams = streams
         self._stop = stop
+        self._unfinished: list[Delivery] = []
         self._claimed_at = self._kept_house_at = -HOUSEKEEPING_EVERY_S
 
     def run(self) -> None:
@@ -50,13 +51,15 @@ class Worker:
         connection.close()
 
     def step(self, *, block_ms: int = 0) -> int:
-        """One round; how many stream entries it finished."""
+        """One round; how many stream entries it finished. What fails is the next round's first."""
         self._streams.discover()
-        deliveries = self._claim()
+        self._unfinished = self._unfinished or self._claim()
         self._keep_house()
-        deliveries = deliveries or self._streams.read(block_ms=block_ms)
+        self._unfinished = self._unfinished or self._streams.read(block_ms=block_ms)
+        deliveries = self._unfinished
         for part in portions(deliveries):
             self.handle(part)
+        self._unfinished = []
         if not self._streams.known:
             self._stop.wait(block_ms / 1000)
         return len(deliveries)
