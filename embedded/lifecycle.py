@@ -124,9 +124,16 @@ def _platform(home: Path, *, free_ports: bool = False) -> Platform:
     """The platform as it runs, or as it would be started."""
     installation = remembered(home)
     if installation is None or not Supervisord(installation).responds():
-        chosen = ports.free() if free_ports else ports.from_environment()
+        chosen = _free_ports(installation) if free_ports else ports.from_environment()
         installation = open_installation(home, chosen_ports=chosen)
     return Platform(installation, Supervisord(installation), processes(installation))
+
+
+def _free_ports(last: Installation | None) -> Mapping[str, int]:
+    """Those of the last start, if they are still free, so that addresses stay the same."""
+    if last is not None and all(ports.is_free(port) for port in last.ports.values()):
+        return last.ports
+    return ports.free()
 
 
 def _require_free_ports(platform: Platform, names: frozenset[str]) -> None:

@@ -41,7 +41,7 @@ class Mlflow:
             command=(str(self._python()), "-m", "uvicorn", APPLICATION, *where, *QUIET),
             cwd=self.place,
             env=self._env(),
-            needs=frozenset({"roles", "s3"}),
+            needs=frozenset({"roles"}),
             ports={"MLFLOW": self.port},
             probe=http_probe(port=self.port, path="/health"),
         )
