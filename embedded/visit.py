@@ -19,6 +19,10 @@ from embedded.private import new_home, sweep
 KEPT_LOGS = places.CHECKOUT / "test-results" / "logs"
 
 
+class Terminated(KeyboardInterrupt):
+    """Somebody asked this process, and nobody else, to stop."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
     """The platform started for one command, and stopped when the command ends."""
@@ -59,6 +63,9 @@ class Visit:
         child = subprocess.Popen(words, env={**os.environ, "SWITCHYARD_HOME": str(home)})
         try:
             return child.wait()
+        except Terminated:
+            child.terminate()
+            return child.wait()
         except KeyboardInterrupt:
             # The terminal sent it to the command as well, which may have something to say first.
             return child.wait()
@@ -76,7 +83,7 @@ def _stoppable() -> Iterator[None]:
     """Make a SIGTERM stop the platform as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+        raise Terminated
 
     previous = signal.signal(signal.SIGTERM, interrupt)
     try:

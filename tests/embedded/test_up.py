@@ -199,3 +199,18 @@ def test_run__command_that_fails__hands_on_its_status_and_stops_everything(
     assert finished.returncode == 7
     assert "redis://" in finished.stdout
     assert embedded("status").returncode == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run__interrupted__stops_the_command_and_everything(
+    embedded: CommandLine, number: signal.Signals
+) -> None:
+    with embedded.background("run", "--free-ports", "--only", "valkey", "--", "sleep", "60") as run:
+        while not embedded.pids():
+            time.sleep(0.2)
+        if number == signal.SIGINT:
+            os.killpg(run.pid, number)  # as a terminal does
+        else:
+            run.send_signal(number)
+        run.wait(30)
+    assert embedded("status").returncode == 3
