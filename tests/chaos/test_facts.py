@@ -1,4 +1,7 @@
-"""Counts in Postgres equal what the clients saw, whatever is killed on the way."""
+"""Counts in Postgres equal what the clients saw, whatever is killed on the way.
+
+`pytest -m proof -rP tests/chaos` prints the figures of the longer runs.
+"""
 
 import random
 import time
@@ -31,6 +34,7 @@ def agree(world: World, spec: EndpointSpec, crowd: Crowd) -> None:
     assert books.failed_units() == design.failed_units(answers, units)
     assert design.contradictions(answers) == []
     assert not DeadBatch.objects.exists()
+    print(f"answers={len(answers)} batches={IngestedBatch.objects.count()}")
 
 
 @pytest.mark.parametrize(
@@ -69,13 +73,13 @@ def test_gateway__killed_under_load__every_answer_counts_once(world: World, kill
             world.start("gateway")
         crowd.go_on(answers=300)
     world.settle()
-    assert [each for each in crowd.answers if not each.as_planned] == []
     _explain(spec, crowd)
     assert IngestedBatch.objects.values("boot").distinct().count() == kills + 1
 
 
 def _explain(spec: EndpointSpec, crowd: Crowd) -> None:
     """Every answer is counted, and beyond that only requests whose answer a kill cut off."""
+    assert [each for each in crowd.answers if not each.as_planned] == []
     design, counted = Design(spec), books.counted()
     answered = design.books(crowd.answers)
     assert answered - counted == books.Books()
@@ -86,6 +90,9 @@ def _explain(spec: EndpointSpec, crowd: Crowd) -> None:
     assert len(ids) == len(set(ids)) == counted.total()
     assert set(told) <= set(ids)
     assert len(told) == len(set(told))
+    assert books.rolled_up(60) == books.rolled_up(3_600) == counted
+    beyond = (counted - answered).total()
+    print(f"answers={len(crowd.answers)} cut_off={len(crowd.cut_off)} cut_off_counted={beyond}")
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.proof)])
@@ -110,3 +117,33 @@ def _wait_for_progress() -> None:
     """Until one more batch is committed."""
     before = IngestedBatch.objects.count()
     eventually(lambda: IngestedBatch.objects.count() > before)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_everything__killed_at_random__every_answer_counts_once(world: World, seed: int) -> None:
+    spec, chance = world.split(sample_rate=1.0), random.Random(seed)
+    world.serve(spec)
+    with Crowd(world.port) as crowd:
+        for _ in range(12):
+            crowd.go_on(seconds=chance.uniform(0, 2))
+            _kill_some(world, chance)
+        crowd.go_on(answers=300)
+    world.settle()
+    _explain(spec, crowd)
+
+
+def _kill_some(world: World, chance: random.Random) -> None:
+    """Several at once, and back in another order."""
+    victims = chance.sample(("valkey", "gateway", "recorder", "ingest"), k=chance.randint(1, 4))
+    for name in victims:
+        if name == "valkey":
+            world.kill_valkey(wipe=chance.random() < 0.5)
+        else:
+            world.kill(name)
+    time.sleep(chance.uniform(0, 2))
+    for name in chance.sample(victims, k=len(victims)):
+        if name == "valkey":
+            world.start_valkey()
+        else:
+            world.start(name)
