@@ -59,6 +59,18 @@ def test_verify__whole_chain_rewritten__found(client: "S3Client") -> None:
     assert "rewritten" in fault.detail
 
 
+@pytest.mark.usefixtures("anchored")
+def test_anchor__number_anchored_before_the_chain_was_rewritten__still_found(
+    client: "S3Client",
+) -> None:
+    tamper("DELETE FROM event_chain")
+    tamper("UPDATE events_event SET actor_key = 'user:eve'")
+    chain.append_committed()
+    anchors.anchor(client, chain.head())
+    (fault,) = anchors.verify(client).faults
+    assert "rewritten" in fault.detail
+
+
 def test_verify__forged_anchor__found(client: "S3Client", anchored: str) -> None:
     body = client.get_object(Bucket="switchyard", Key=anchored)["Body"].read()
     forged = body.replace(b'"seq":2', b'"seq":1')
