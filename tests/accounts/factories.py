@@ -16,7 +16,10 @@ PASSWORD = "correct horse battery"
 _numbers = count(1)
 
 # Hashing a password properly takes a quarter of a second, by intention; tests make many people.
-settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+settings.PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.MD5PasswordHasher",
+    *settings.PASSWORD_HASHERS,
+]
 
 
 def team(key: str = "flights") -> Team:

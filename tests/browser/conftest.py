@@ -1,6 +1,7 @@
 """A real server and a real browser. The server runs as the runtime role, as it does in earnest."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.db import connection
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from apps.accounts.access import Role
 from apps.accounts.models import User
-from embedded import ports
 from embedded.private import PrivateServices
 from tests.registry.factories import make_user
 
@@ -74,7 +75,7 @@ def site(
     services: PrivateServices, transactional_db: None, playwright: Playwright, tmp_path: Path
 ) -> Iterator[Site]:
     """The web process on the test's own database."""
-    port = ports.free()["WEB"]
+    port = _free_port()
     environment = {
         **os.environ,
         "DATABASE_URL": services.app_url(str(connection.settings_dict["NAME"])),
@@ -90,7 +91,7 @@ def site(
         )
     browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
     try:
-        _wait(f"http://127.0.0.1:{port}/healthz")
+        _wait(f"http://127.0.0.1:{port}/healthz", server)
         yield Site(f"http://127.0.0.1:{port}", browser)
     finally:
         browser.close()
@@ -98,8 +99,16 @@ def site(
         server.wait(timeout=10)
 
 
-def _wait(url: str) -> None:
-    for _ in range(200):
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:
+    """Until `server` answers; another process on its port would keep it from starting."""
+    for _ in range(400):
+        assert server.poll() is None, f"the web process ended with {server.returncode}"
         try:
             with urllib.request.urlopen(url, timeout=1):  # noqa: S310  # our own server
                 return
@@ -118,6 +127,7 @@ class PersonFactory:
 
     def __call__(self, username: str, *roles: Role) -> User:
         user = make_user(username, *roles)
-        user.set_password(PASSWORD)
+        # As the web process hashes; tests of this process may have put a quicker one first.
+        user.password = make_password(PASSWORD, hasher="pbkdf2_sha256")
         user.save(update_fields=["password"])
         return user
