@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
-from apps.accounts.access import Permission
+from apps.accounts.access import Permission, Principal
 from apps.accounts.models import User
 from apps.accounts.principals import of_user
 from apps.events.errors import DomainError
@@ -27,6 +27,7 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
 
     permission: ClassVar[Permission] = Permission.VIEW
     period: ClassVar[float] = 1.0
+    principal: Principal
 
     @abstractmethod
     def picture(self) -> Picture | None:
@@ -51,11 +52,10 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _allowed(self) -> bool:
         user = self.scope.get("user")
-        return (
-            isinstance(user, User)
-            and user.is_active
-            and of_user(user).can_anywhere(self.permission)
-        )
+        if not isinstance(user, User) or not user.is_active:
+            return False
+        self.principal = of_user(user)
+        return self.principal.can_anywhere(self.permission)
 
     async def _run(self) -> None:
         sent: Picture = {}

@@ -5,7 +5,7 @@ from django.template.loader import render_to_string
 from apps.accounts.live import LivePage, Picture
 from apps.deployments import charts
 from apps.deployments.selectors import get_rollout
-from apps.deployments.views import timeline, view_of
+from apps.deployments.views import actions_for, timeline, view_of
 
 
 class RolloutPage(LivePage):
@@ -17,9 +17,11 @@ class RolloutPage(LivePage):
         view = view_of(rollout)
         if view["ended"]:
             return None
+        view["actions"] = actions_for(rollout, self.principal)
         context = {"rollout": rollout, "view": view, "events": timeline(rollout)}
         fragments = {
             "rollout-state": render_to_string("deployments/_state.html", context),
+            "rollout-actions": render_to_string("deployments/_actions.html", context),
             "rollout-steps": render_to_string("deployments/_steps.html", context),
             "rollout-verdicts": render_to_string("deployments/_verdicts.html", context),
             "rollout-timeline": render_to_string("components/timeline.html", context),

@@ -47,7 +47,7 @@ class Action:
         return f"dialog-{self.slug}"
 
 
-_ACTIONS = (
+ACTIONS = (
     Action(
         Trigger.PAUSE,
         "Pause…",
@@ -73,7 +73,7 @@ _ACTIONS = (
 
 def actions(state: State) -> list[Action]:
     """The actions that the state allows."""
-    return [action for action in _ACTIONS if after(state, action.trigger) is not None]
+    return [action for action in ACTIONS if after(state, action.trigger) is not None]
 
 
 def badge(state: State, left: timedelta | None) -> tuple[str, str]:

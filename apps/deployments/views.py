@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.access import Permission
+from apps.accounts.access import Permission, Principal
 from apps.accounts.keyset import keyset
 from apps.accounts.pages import page
 from apps.accounts.principals import principal_of
@@ -61,19 +61,13 @@ def rollout(request: HttpRequest, rollout_id: UUID) -> HttpResponse:
     """One rollout, live while it runs."""
     found = get_rollout(rollout_id)
     view = view_of(found)
-    may_act = principal_of(request).can(Permission.ROUTE, found.endpoint.team.key)
-    may_roll_back = principal_of(request).can(Permission.ROLL_BACK, found.endpoint.team.key)
-    allowed = [
-        action
-        for action in picture.actions(State(found.state))
-        if (may_roll_back if action.trigger is Trigger.ROLL_BACK else may_act)
-    ]
-    view["actions"] = allowed
+    principal = principal_of(request)
+    view["actions"] = actions_for(found, principal)
     context = {
         "rollout": found,
         "view": view,
         "share": charts.share(found),
-        "dialogs": [_dialog(found, action) for action in allowed],
+        "dialogs": [_dialog(found, one) for one in picture.ACTIONS if _may(principal, found, one)],
         "events": timeline(found),
     }
     return render(request, "deployments/rollout.html", context)
@@ -99,6 +93,17 @@ def act(request: HttpRequest, rollout_id: UUID, action: str) -> HttpResponse:
     }
     messages.success(request, f"{found.endpoint.name}: {done[action]}.")
     return redirect("rollout", rollout_id)
+
+
+def actions_for(found: Rollout, principal: Principal) -> list[picture.Action]:
+    """The buttons that the state allows and the principal's roles permit."""
+    possible = picture.actions(State(found.state))
+    return [action for action in possible if _may(principal, found, action)]
+
+
+def _may(principal: Principal, found: Rollout, action: picture.Action) -> bool:
+    permission = PERMISSIONS.get(action.trigger, Permission.ROUTE)
+    return principal.can(permission, found.endpoint.team.key)
 
 
 def title(found: Rollout) -> str:
