@@ -141,12 +141,27 @@ def _manage(command: str) -> tuple[str, ...]:
     return (str(places.CHECKOUT / "manage.py"), command)
 
 
+# Least privilege: a process that is broken into should not hold what it never needed.
+_OF_CONTROL_PLANE = frozenset(
+    {"DATABASE_URL", "DATABASE_OWNER_URL", "DJANGO_SECRET_KEY", "ROUTING_SIGNING_KEY"}
+)
+_OF_DATA_PLANE = frozenset({"UNIT_HASH_KEY", "TRITON_CONTROL_KEY"})
+_OF_PULLER = frozenset(
+    {"TRITON_CONTROL_KEY", "PULLER_TOKEN", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"}
+)
+
+
 class Builder:
     """Makes descriptions of our own processes, which share interpreter and environment."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
         self._env = python_environment(installation)
+        self._secrets = {
+            "control": _OF_DATA_PLANE | {"DATABASE_OWNER_URL"},
+            "puller": _OF_CONTROL_PLANE | {"UNIT_HASH_KEY"},
+            "data": _OF_CONTROL_PLANE | _OF_PULLER,
+        }
 
     def port(self, name: str) -> int:
         return self._installation.ports[name]
@@ -166,7 +181,8 @@ class Builder:
         """A process of the control plane: needs the migrated schema and Valkey."""
         needs = frozenset({MIGRATIONS, "valkey"})
         process = self._process(name, arguments, probe, needs, ports, stop_seconds)
-        return dataclasses.replace(process, settle_seconds=settle_seconds)
+        env = self._without("control")
+        return dataclasses.replace(process, settle_seconds=settle_seconds, env=env)
 
     def data(
         self,
@@ -179,7 +195,13 @@ class Builder:
         needs: frozenset[str] = frozenset({"valkey"}),
     ) -> Process:
         """A process of the data plane: knows no Django and no Postgres."""
-        return self._process(name, ("-m", module), probe, needs, ports, stop_seconds)
+        process = self._process(name, ("-m", module), probe, needs, ports, stop_seconds)
+        env = self._without("puller" if name == "puller" else "data")
+        return dataclasses.replace(process, env=env)
+
+    def _without(self, kind: str) -> Mapping[str, str]:
+        """The environment less the secrets that this kind of process has no use for."""
+        return {n: v for n, v in self._env.items() if n not in self._secrets[kind]}
 
     def puller(self) -> list[Process]:
         """It sits beside Triton: where Triton lives elsewhere, so does its puller."""

@@ -110,3 +110,19 @@ def test_remembered__other_environment_later__counts_what_was_started(tmp_path: 
     found = installation.remembered(tmp_path)
     assert found is not None
     assert found.external == {"postgres"}
+
+
+@pytest.mark.parametrize(
+    ("process", "absent"),
+    [
+        ("web", {"DATABASE_OWNER_URL", "UNIT_HASH_KEY", "TRITON_CONTROL_KEY"}),
+        ("gateway", {"DATABASE_URL", "ROUTING_SIGNING_KEY", "S3_SECRET_ACCESS_KEY"}),
+        ("recorder", {"DATABASE_URL", "DJANGO_SECRET_KEY", "PULLER_TOKEN"}),
+        ("puller", {"DATABASE_URL", "ROUTING_SIGNING_KEY", "UNIT_HASH_KEY"}),
+    ],
+)
+def test_process__secrets_of_others__are_not_in_its_environment(
+    tmp_path: Path, process: str, absent: set[str]
+) -> None:
+    known = platform.processes(opened(tmp_path))
+    assert not absent & known[process].env.keys()
