@@ -1,6 +1,5 @@
 """A person's way through the product: sign in, approve, watch a ramp move, roll it back."""
 
-
 import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
