@@ -18,7 +18,7 @@ from embedded.platform import MIGRATIONS, ROLES, TASKS, processes, selected
 from embedded.probes import alive
 from embedded.processes import Process, tail
 from embedded.schedule import Job
-from embedded.supervisord import Supervisord
+from embedded.supervisord import State, Supervisord
 
 POLL_S = 0.1
 POLL_MAX_S = 0.8
@@ -105,9 +105,14 @@ def status(home: Path) -> list[tuple[str, str, str]]:
     if not supervisord.responds():
         return []
     return [
-        (state["name"], state["statename"].lower(), state["description"])
+        (state["name"], state["statename"].lower(), _detail(state))
         for state in supervisord.states()
     ]
+
+
+def _detail(state: State) -> str:
+    """What supervisord says; of a process that only just started it says nothing yet."""
+    return str(state["description"] or (f"pid {state['pid']}" if state["pid"] else ""))
 
 
 @contextmanager

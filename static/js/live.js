@@ -28,6 +28,7 @@
     socket.addEventListener("message", (event) => {
       const { fragments = {}, charts = {} } = JSON.parse(event.data);
       Object.entries(fragments).forEach(([id, html]) => replace(id, html));
+      document.dispatchEvent(new CustomEvent("page:changed"));
       Object.entries(charts).forEach(([id, data]) => window.drawChart?.(id, data));
     });
     socket.addEventListener("close", (event) => {

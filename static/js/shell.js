@@ -55,4 +55,13 @@
   window.refreshTimes();
   setInterval(() => window.refreshTimes(), 15000);
   document.addEventListener("htmx:afterSettle", () => window.refreshTimes());
+
+  // What scrolls sideways can be reached and scrolled by keyboard.
+  const reachable = () => document.querySelectorAll(".table-wrap, .snippet pre, .tabs").forEach((element) => {
+    if (element.scrollWidth > element.clientWidth) element.tabIndex = 0;
+    else element.removeAttribute("tabindex");
+  });
+  reachable();
+  addEventListener("resize", reachable);
+  document.addEventListener("page:changed", reachable);
 })();

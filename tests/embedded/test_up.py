@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -150,10 +151,17 @@ def test_up__as_an_ordinary_user__needs_no_other_account() -> None:
         shutil.rmtree(place)
 
 
+def _may_enter(user: str, place: Path) -> bool:
+    command = ("test", "-r", str(place / "manage.py"))
+    return subprocess.run(command, user=user, extra_groups=(), check=False).returncode == 0
+
+
 def ordinary_place() -> Path:
     """A directory that `nobody` may enter and write."""
     if not Path(CommandLine.SYSTEM_PYTHON).exists():
         pytest.skip(f"no {CommandLine.SYSTEM_PYTHON} that every account may run")
+    if not _may_enter("nobody", places.CHECKOUT):
+        pytest.skip("this checkout lies where no other account may enter: root's alone")
     place = Path(tempfile.mkdtemp(prefix="switchyard-ordinary-", dir="/var/tmp"))
     shutil.chown(place, "nobody")
     return place
