@@ -34,7 +34,7 @@ from apps.registry.promotion import (
     next_promotion,
     refusal,
 )
-from apps.registry.selectors import get_model, get_promotion, get_version
+from apps.registry.selectors import get_model, get_promotion, get_version, version_page
 
 TIMELINE = 25
 METRIC_COLUMNS = 3
@@ -107,10 +107,11 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
     """One version: evidence, schema, lineage, and what promotion needs."""
     found = get_version(name, ref)
     principal = principal_of(request)
-    validation = found.validations.order_by("-id").first()
-    open_request = found.requests.filter(state=RequestState.REQUESTED.value).first()
+    shown = version_page(found)
+    validation = shown.validation
+    asked_for = (one for one in shown.requests if one.state == RequestState.REQUESTED)
+    open_request = next(asked_for, None)
     target = next_promotion(Stage(found.stage))
-    incumbent = incumbent_of(found)
     passed = validation is not None and validation.state == "passed"
     context = {
         "model": found.model,
@@ -129,8 +130,8 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
         and principal.can(Permission.REQUEST_PROMOTION, found.model.team.key),
         "request_title": f"Request {target} for {name} v{found.number}",
         "request_hidden": {"stage": str(target)},
-        "incumbent": incumbent,
-        "comparison": _comparison(incumbent, found),
+        "incumbent": shown.incumbent,
+        "comparison": shown.differences,
         "schema": found.schema(),
         "panels": panels.render(found),
         "events": Event.objects.timeline(_keys(found))[:TIMELINE],
