@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -50,6 +51,8 @@ class CommandLine:
             env={**_without_addresses(), **self.env, "PYTHONPATH": _python_path()},
             stdout=subprocess.DEVNULL,
             start_new_session=True,
+            # A shell's background jobs ignore Ctrl-C, and so would everything started by them.
+            preexec_fn=_hear_interrupts,
         )
 
     def pids(self) -> dict[str, int]:
@@ -60,6 +63,10 @@ class CommandLine:
     def endpoints(self) -> dict[str, str]:
         found: dict[str, str] = json.loads((self.home / "endpoints.json").read_text())
         return found
+
+
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _python_path() -> str:
