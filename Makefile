@@ -88,9 +88,8 @@ check: install
 		$(PY) manage.py check --database default --fail-level WARNING'
 	$(PY) -m pytest -q -m 'not proof' tests/architecture
 
-# Real processes on a busy machine miss a deadline now and then: one second chance, shown as R.
 test: install
-	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile --reruns 1 -m 'not proof'
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not proof'
 
 proof: install
 	$(PY) -m pytest -m proof --timeout 3600
