@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from contracts.policy import Ensemble, Policy
 from contracts.schema import Labelling, ModelSchema
 
 BUCKETS = 10_000
@@ -22,7 +23,7 @@ CLIENTS_KEY = "switchyard:clients"
 REPORT_KEY = "switchyard:gateway:"
 OVERRIDES_KEY = "switchyard:overrides"
 
-VariantRole = Literal["stable", "canary", "arm", "shadow", "fallback"]
+VariantRole = Literal["stable", "canary", "arm", "shadow", "fallback", "member"]
 UnitKind = Literal["user", "request"]
 
 
@@ -34,11 +35,13 @@ class BucketRange(msgspec.Struct, frozen=True, array_like=True):
     variant: str
 
 
-class VariantSpec(msgspec.Struct, frozen=True, kw_only=True):
+class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A version in a role, with what is needed to call it.
 
     `key` is unique in the endpoint ("stable", "canary", "arm-b"); `version` is the registry's
     "flights/2"; `entry` is Triton's model name; `addresses` are "host:port" of Triton's gRPC.
+    With an `ensemble` the answer is combined from several variants, this one among them.
+    `explainer` is Triton's name of the model that explains this one; empty = none.
     """
 
     key: str
@@ -50,6 +53,8 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     schema: ModelSchema
     labelling: Labelling
+    ensemble: Ensemble | None = None
+    explainer: str = ""
 
 
 class Guardrail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,6 +100,7 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     guardrails: tuple[Guardrail, ...] = ()
     acknowledged_overrides: tuple[str, ...] = ()
     limits: Limits = Limits()
+    policy: Policy = Policy()
 
 
 class RoutingIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +116,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A caller of the data plane; `key_digests` are SHA-256 hex of its keys.
 
     `endpoints` empty means every endpoint. `expires_at` of each key, epoch s (0 = never).
+    `requests_per_second` 0 = no limit; `burst` requests may come at once (0 = one second's worth).
+    `tier` and `budget` (dollars per 1,000 predictions, 0 = any) are what routing rules look at.
     """
 
     name: str
@@ -117,6 +125,9 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     key_digests: dict[str, float]
     endpoints: tuple[str, ...] = ()
     requests_per_second: float = 0.0
+    burst: int = 0
+    tier: str = ""
+    budget: float = 0.0
 
 
 class ClientsDocument(msgspec.Struct, frozen=True, kw_only=True):
