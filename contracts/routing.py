@@ -158,7 +158,12 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway runs, written with a short expiry; its absence means that it is gone."""
+    """What a gateway runs, written with a short expiry; its absence means that it is gone.
+
+    `breakers` names variants that are not asked as usual: {"flights/canary": "open"} (endpoint,
+    slash, variant key; "open" or "half_open"), those closed are left out. `replicas_out` are the
+    "host:port" of model servers that failed their probes and get no rows until they answer again.
+    """
 
     gateway: str
     boot: str
@@ -173,6 +178,8 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     spool_bytes: int
     dropped: int
     rejected_index: str = ""
+    breakers: dict[str, str] = {}
+    replicas_out: tuple[str, ...] = ()
 
 
 def encode_spec(spec: EndpointSpec) -> bytes:
