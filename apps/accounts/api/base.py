@@ -1,43 +1,49 @@
 """What every REST view stands on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from rest_framework.generics import GenericAPIView
+from drf_spectacular.utils import OpenApiExample
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
-from rest_framework.serializers import BaseSerializer, Serializer, ValidationError
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, CharField, Serializer, ValidationError
 
 from apps.accounts.access import Permission, Principal
 from apps.accounts.api.idempotency import IdempotentPosts
+from apps.accounts.api.openapi import ActionSchema
 from apps.accounts.errors import NotSignedIn
 
-
-def _principal(request: Request) -> Principal:
-    if not isinstance(request.auth, Principal):
-        raise NotSignedIn("send a bearer token, or sign in")
-    return request.auth
+REASON_LENGTH = 2_000
+Permissions = Mapping[str, Permission]
 
 
 class ApiView(IdempotentPosts):
     """A REST view; set `permissions = {"GET": Permission.VIEW, …}`."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {}
+    permissions: ClassVar[Permissions] = {}
 
     @property
     def principal(self) -> Principal:
         """Whoever makes this request."""
-        return _principal(self.request)
+        if not isinstance(self.request.auth, Principal):
+            raise NotSignedIn("send a bearer token, or sign in")
+        return self.request.auth
 
 
-class ApiGenericView(IdempotentPosts, GenericAPIView[Any]):
-    """A REST view over a queryset, with pages and filters; set `permissions` likewise."""
+class ApiGenericView(ApiView, GenericAPIView[Any]):
+    """A REST view over a queryset, with pages and filters."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {}
+
+class ListView(ListAPIView[Any], ApiGenericView):
+    """A list with filters, in pages by position."""
+
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @property
-    def principal(self) -> Principal:
-        """Whoever makes this request."""
-        return _principal(self.request)
+    def is_described(self) -> bool:
+        """Whether the OpenAPI document is being made: there is nothing in the path then."""
+        return bool(getattr(self, "swagger_fake_view", False))
 
 
 class StrictSerializer(Serializer[Any]):
@@ -49,6 +55,35 @@ class StrictSerializer(Serializer[Any]):
         if unknown:
             raise ValidationError({name: ["unknown field"] for name in sorted(unknown)})
         return super().to_internal_value(data)
+
+
+class ReasonInput(StrictSerializer):
+    """Why: what a colleague would ask."""
+
+    reason = CharField(max_length=REASON_LENGTH)
+
+
+class Action(ApiView):
+    """A POST that reads its input, makes one service call and shows what came of it.
+
+    A view names what it `takes` and `shows` and writes `act`; the OpenAPI document is made from
+    the same, with the view's docstring as the operation's description.
+    """
+
+    schema = ActionSchema()
+    takes: ClassVar[type[BaseSerializer[Any]]] = ReasonInput
+    shows: ClassVar[type[BaseSerializer[Any]]]
+    status: ClassVar[int] = 200
+    examples: ClassVar[Sequence[OpenApiExample]] = ()
+
+    def post(self, request: Request, **path: Any) -> Response:
+        """Act on what the path names."""
+        given = validated(self.takes(data=request.data))
+        return Response(self.shows(self.act(given, **path)).data, status=self.status)
+
+    def act(self, given: dict[str, Any], **path: Any) -> object:
+        """Make the service call; `path` is from the address. Returns what is shown."""
+        raise NotImplementedError
 
 
 def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:

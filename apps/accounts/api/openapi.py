@@ -1,11 +1,15 @@
 """What every operation of the OpenAPI document says: credentials, problems, idempotency."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
+
+if TYPE_CHECKING:  # views are made with this module's schemas
+    from apps.accounts.api.base import Action
 
 PROBLEM = {
     "type": "object",
@@ -68,6 +72,37 @@ class ProblemSchema(AutoSchema):
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is not None:
             operation["responses"].setdefault("default", _problem_answer())
+        return operation
+
+
+class ActionSchema(ProblemSchema):
+    """Describes the POST of an `api.base.Action` by what the view takes, shows and does."""
+
+    @property
+    def action(self) -> "Action | None":
+        """The view, when it is its POST that is being described."""
+        return cast("Action", self.view) if self.method == "POST" else None
+
+    def get_request_serializer(self) -> Any:
+        """What the action reads."""
+        return self.action.takes if self.action else super().get_request_serializer()
+
+    def get_response_serializers(self) -> Any:
+        """What the action answers, under its status."""
+        if self.action is None:
+            return super().get_response_serializers()
+        return {self.action.status: self.action.shows}
+
+    def get_examples(self) -> list[Any]:
+        """The action's examples."""
+        return [*self.action.examples] if self.action else super().get_examples()
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """The operation, described by what its `act` says of itself, else by the view."""
+        operation = super().get_operation(*args, **kwargs)
+        if operation is not None and self.action:
+            view = type(self.action)
+            operation["description"] = get_doc(vars(view).get("act")) or get_doc(view)
         return operation
 
 

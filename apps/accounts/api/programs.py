@@ -9,10 +9,9 @@ from rest_framework.response import Response
 
 from apps.accounts import selectors, services
 from apps.accounts.access import Permission, Role
-from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.base import ApiGenericView, ApiView, ReasonInput, validated
 from apps.accounts.api.serializers import (
     IssuedTokenSerializer,
-    ReasonInput,
     RotationInput,
     ServiceAccountInput,
     ServiceAccountSerializer,

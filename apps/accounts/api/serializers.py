@@ -11,12 +11,6 @@ def _sorted(roles: frozenset[Role]) -> list[str]:
     return [role.value for role in Role if role in roles]
 
 
-class ReasonInput(StrictSerializer):
-    """Why: what a colleague would ask."""
-
-    reason = serializers.CharField(max_length=2000)
-
-
 class MeSerializer(serializers.Serializer[Principal]):
     """The principal of a request: roles and permissions by team."""
 

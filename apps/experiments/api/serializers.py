@@ -6,22 +6,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from apps.accounts.api.base import ReasonInput, StrictSerializer
 from apps.experiments.lifecycle import BUCKETS, Decision
 from apps.experiments.models import Experiment
 from apps.experiments.selectors import arm_counts
-
-REASON = 2_000
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Input in which a field that nobody knows is a fault, not a typo that passes."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the fields. Raises ValidationError, naming every one that is unknown."""
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
-        return super().to_internal_value(data)
 
 
 class MetricSerializer(StrictSerializer):
@@ -59,18 +47,15 @@ class NewExperimentSerializer(StrictSerializer):
         return timedelta(days=value)
 
 
-@extend_schema_serializer(component_name="ExperimentReason")
-class ReasonSerializer(StrictSerializer):
-    """Why."""
-
-    reason = serializers.CharField(max_length=REASON)
-
-
 @extend_schema_serializer(component_name="ExperimentDecision")
-class DecisionSerializer(ReasonSerializer):
+class DecisionSerializer(ReasonInput):
     """What people concluded, and why."""
 
     decision = serializers.ChoiceField(choices=[decision.value for decision in Decision])
+
+    def validate_decision(self, value: str) -> Decision:
+        """The word as what it stands for."""
+        return Decision(value)
 
 
 class ArmCountsSerializer(serializers.Serializer[Any]):

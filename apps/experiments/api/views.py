@@ -1,31 +1,28 @@
 """REST resources of experiments: each parses, makes one service call, and renders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
 import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.access import Permission
-from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.base import Action, ApiView, ListView, Permissions
 from apps.events.errors import Invalid, NotFound
 from apps.experiments import services
 from apps.experiments.api import examples
 from apps.experiments.api import serializers as shapes
-from apps.experiments.lifecycle import Decision, State
+from apps.experiments.lifecycle import State
 from apps.experiments.models import Experiment
 from apps.experiments.selectors import get_experiment
 from apps.experiments.services import ArmPlan
 from apps.registry.selectors import get_version
 from apps.routing.models import Endpoint
 from apps.routing.selectors import get_endpoint
-
-Permissions = Mapping[str, Permission]
 
 
 class ExperimentFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
@@ -40,31 +37,29 @@ class ExperimentFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
         fields: tuple[str, ...] = ()
 
 
-class Experiments(ListAPIView[Any], ApiGenericView):
+class Experiments(Action, ListView):
     """All experiments; plan one."""
 
     permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.EXPERIMENT}
     queryset = Experiment.objects.select_related("endpoint")
     serializer_class = shapes.ExperimentSerializer
     filterset_class = ExperimentFilter
+    takes = shapes.NewExperimentSerializer
+    shows = shapes.ExperimentDetailSerializer
+    status = 201
+    examples = (examples.NEW,)
 
-    @extend_schema(
-        request=shapes.NewExperimentSerializer,
-        responses={201: shapes.ExperimentDetailSerializer},
-        examples=[examples.NEW],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> Experiment:
         """Write a draft; nobody's traffic changes before it is started."""
-        given = validated(shapes.NewExperimentSerializer(data=request.data))
         endpoint = get_endpoint(given.pop("endpoint"))
-        experiment = services.create_experiment(
+        made = services.create_experiment(
             actor=self.principal,
             endpoint=endpoint,
             arms=_arms(endpoint, given.pop("arms")),
             planned_duration=given.pop("planned_days"),
             **given,
         )
-        return _shown(experiment.pk, status=201)
+        return get_experiment(made.pk)
 
 
 class OneExperiment(ApiView):
@@ -75,99 +70,47 @@ class OneExperiment(ApiView):
     @extend_schema(responses=shapes.ExperimentDetailSerializer)
     def get(self, request: Request, experiment_id: UUID) -> Response:
         """The plan, where it stands, and who has seen which arm until now."""
-        return _shown(experiment_id)
+        return Response(shapes.ExperimentDetailSerializer(get_experiment(experiment_id)).data)
 
 
-class Change(ApiView):
+class Change(Action):
     """What people do with an experiment; each names its reason."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.EXPERIMENT}
+    shows = shapes.ExperimentDetailSerializer
+    examples = (examples.REASON,)
+    service: ClassVar[Callable[..., Experiment]]
+
+    def act(self, given: dict[str, Any], **path: Any) -> Experiment:
+        found = get_experiment(path["experiment_id"])
+        type(self).service(actor=self.principal, experiment=found, now=timezone.now(), **given)
+        return get_experiment(found.pk)
 
 
 class Start(Change):
-    """Give users the arms."""
+    """Lease the endpoint and give its users the arms."""
 
-    @extend_schema(
-        request=shapes.ReasonSerializer,
-        responses=shapes.ExperimentDetailSerializer,
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, experiment_id: UUID) -> Response:
-        """Lease the endpoint and give its users the arms."""
-        given = validated(shapes.ReasonSerializer(data=request.data))
-        services.start_experiment(
-            actor=self.principal,
-            experiment=get_experiment(experiment_id),
-            now=timezone.now(),
-            **given,
-        )
-        return _shown(experiment_id)
+    service = staticmethod(services.start_experiment)
 
 
 class Stop(Change):
-    """Give users back what they had."""
+    """Bring back the phase before the start and let go of the endpoint."""
 
-    @extend_schema(
-        request=shapes.ReasonSerializer,
-        responses=shapes.ExperimentDetailSerializer,
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, experiment_id: UUID) -> Response:
-        """Bring back the phase before the start and let go of the endpoint."""
-        given = validated(shapes.ReasonSerializer(data=request.data))
-        services.stop_experiment(
-            actor=self.principal,
-            experiment=get_experiment(experiment_id),
-            now=timezone.now(),
-            **given,
-        )
-        return _shown(experiment_id)
+    service = staticmethod(services.stop_experiment)
 
 
 class Decide(Change):
-    """Keep what people concluded."""
+    """Keep what people concluded from a stopped experiment, and why."""
 
-    @extend_schema(
-        request=shapes.DecisionSerializer,
-        responses=shapes.ExperimentDetailSerializer,
-        examples=[examples.DECISION],
-    )
-    def post(self, request: Request, experiment_id: UUID) -> Response:
-        """Keep what people concluded from a stopped experiment, and why."""
-        given = validated(shapes.DecisionSerializer(data=request.data))
-        services.decide_experiment(
-            actor=self.principal,
-            experiment=get_experiment(experiment_id),
-            decision=Decision(given["decision"]),
-            reason=given["reason"],
-            now=timezone.now(),
-        )
-        return _shown(experiment_id)
+    takes = shapes.DecisionSerializer
+    examples = (examples.DECISION,)
+    service = staticmethod(services.decide_experiment)
 
 
 class Archive(Change):
-    """Put it away."""
+    """Put away a draft, or an experiment that is over."""
 
-    @extend_schema(
-        request=shapes.ReasonSerializer,
-        responses=shapes.ExperimentDetailSerializer,
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, experiment_id: UUID) -> Response:
-        """Put away a draft, or an experiment that is over."""
-        given = validated(shapes.ReasonSerializer(data=request.data))
-        services.archive_experiment(
-            actor=self.principal,
-            experiment=get_experiment(experiment_id),
-            now=timezone.now(),
-            **given,
-        )
-        return _shown(experiment_id)
-
-
-def _shown(experiment_id: UUID, *, status: int = 200) -> Response:
-    experiment = get_experiment(experiment_id)
-    return Response(shapes.ExperimentDetailSerializer(experiment).data, status=status)
+    service = staticmethod(services.archive_experiment)
 
 
 def _arms(endpoint: Endpoint, given: Sequence[Mapping[str, Any]]) -> list[ArmPlan]:
