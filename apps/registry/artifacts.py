@@ -7,21 +7,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
-import boto3
-from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from django.conf import settings
 
 from apps.registry.errors import ArtifactStoreUnavailable
 
 if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1024 * 1024
 PART = 16 * CHUNK
-TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
 
 
 class ArtifactMissing(Exception):
@@ -62,13 +58,13 @@ class ArtifactStore:
         """Write `file` from its start, in parts."""
         file.seek(0)
         with _errors():
-            self.client.upload_fileobj(file, self.bucket, key, Config=TRANSFER)
+            self.client.upload_fileobj(file, self.bucket, key, Config=_transfer())
 
     def copy(self, source: str, target: str) -> None:
         """Copy within the bucket, without the bytes passing through here."""
         place = {"Bucket": self.bucket, "Key": source}
         with _errors():
-            self.client.copy(place, self.bucket, target, Config=TRANSFER)  # type: ignore[arg-type]  # a CopySource
+            self.client.copy(place, self.bucket, target, Config=_transfer())  # type: ignore[arg-type]  # a CopySource
 
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
@@ -95,12 +91,22 @@ def _errors() -> Iterator[None]:
         if status == 404:
             raise ArtifactMissing(str(error)) from error
         raise ArtifactStoreUnavailable(f"the artifact store refuses: {error}") from error
-    except (BotoCoreError, Boto3Error, HTTPClientError) as error:
+    except (BotoCoreError, HTTPClientError) as error:
         raise ArtifactStoreUnavailable(f"the artifact store is away: {error}") from error
+
+
+def _transfer() -> "TransferConfig":
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
 
 
 @lru_cache(maxsize=4)
 def _client(endpoint: str, key_id: str, secret: str, region: str) -> "S3Client":
+    # Imported on first use: every Django process comes by here, and few ever ask the store.
+    import boto3
+    from botocore.config import Config
+
     return boto3.client(
         "s3",
         endpoint_url=endpoint,

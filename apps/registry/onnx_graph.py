@@ -6,10 +6,12 @@ kilobytes. Nothing in the file is executed. Field numbers are those of onnx.prot
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # no stubs
-from onnx import TensorProto, TensorShapeProto, ValueInfoProto
+
+if TYPE_CHECKING:
+    from onnx import TensorShapeProto
 
 GRAPH = 7
 NODE, INITIALIZER, INPUT, OUTPUT, SPARSE_INITIALIZER = 1, 5, 11, 12, 15
@@ -17,16 +19,8 @@ TENSOR_NAME, EXTERNAL_DATA = 8, 13
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_DESCRIPTION = 64 * 1024
 MAX_PORTS = 2_000
-DATATYPES: Mapping[int, str] = {
-    TensorProto.FLOAT: "FP32",
-    TensorProto.DOUBLE: "FP64",
-    TensorProto.INT64: "INT64",
-    TensorProto.BOOL: "BOOL",
-    TensorProto.STRING: "BYTES",
-}
-ELEMENT_NAMES: Mapping[int, str] = {
-    int(number): str(name) for name, number in TensorProto.DataType.items()
-}
+# TensorProto.DataType, by Triton's names.
+DATATYPES: Mapping[int, str] = {1: "FP32", 7: "INT64", 8: "BYTES", 9: "BOOL", 11: "FP64"}
 
 
 class NotOnnx(ValueError):
@@ -140,6 +134,9 @@ def _bytes(file: BinaryIO, field: _Field) -> bytes:
 
 
 def _port(file: BinaryIO, field: _Field) -> Port:
+    # Imported on first use: every Django process comes by here, and few ever read a graph.
+    from onnx import ValueInfoProto
+
     try:
         info = ValueInfoProto.FromString(_bytes(file, field))
     except DecodeError as error:
@@ -151,9 +148,12 @@ def _port(file: BinaryIO, field: _Field) -> Port:
 
 
 def _datatype(element: int) -> str:
-    return DATATYPES.get(element) or ELEMENT_NAMES.get(element, f"type {element}")
+    from onnx import TensorProto
+
+    names = {number: name for name, number in TensorProto.DataType.items()}
+    return DATATYPES.get(element) or names.get(element, f"type {element}")
 
 
-def _sizes(shape: TensorShapeProto) -> Iterator[int | None]:
+def _sizes(shape: "TensorShapeProto") -> Iterator[int | None]:
     for dimension in shape.dim:
         yield dimension.dim_value if dimension.WhichOneof("value") == "dim_value" else None
