@@ -260,7 +260,12 @@ def _stop(platform: Platform) -> None:
 
 
 def _stop_step(platform: Platform, name: str, after: frozenset[str]) -> Step:
-    return Step(name, after, "stopped", "", lambda _: platform.supervisord.stop(name))
+    def action(_cancelled: threading.Event) -> None:
+        platform.supervisord.stop(name)
+        if name in platform.processes:
+            platform.processes[name].clear_away()
+
+    return Step(name, after, "stopped", "", action)
 
 
 def _nothing(_cancelled: threading.Event) -> None:

@@ -27,7 +27,8 @@ class Process:
     `env` is the complete environment (nothing is inherited); `ports` maps the name of a port
     setting to the number the process binds; `user` is empty for the current one; `group_stop`
     signals the whole process group, for commands that fork and do not pass signals on; a
-    process that ends within `settle_seconds` counts as not started.
+    process that ends within `settle_seconds` counts as not started; `leavings` are files outside
+    its own directory that it forgets when it ends.
     """
 
     name: str
@@ -43,6 +44,12 @@ class Process:
     ready_seconds: float = 180.0
     settle_seconds: int = 1
     group_stop: bool = False
+    leavings: tuple[Path, ...] = ()
+
+    def clear_away(self) -> None:
+        """Delete what it left behind."""
+        for path in self.leavings:
+            path.unlink(missing_ok=True)
 
 
 class Running:
@@ -75,6 +82,7 @@ class Running:
         """End it as a crash would: SIGKILL to the whole process group."""
         self._signal(signal.SIGKILL)
         self.child.wait()
+        self.process.clear_away()
 
     def stop(self) -> None:
         """Ask it to stop, then insist."""
@@ -84,6 +92,7 @@ class Running:
             self.child.wait(self.process.stop_seconds)
         except subprocess.TimeoutExpired:
             self.kill()
+        self.process.clear_away()
 
     def _signal(self, number: signal.Signals) -> None:
         whole_group = self.process.group_stop or number == signal.SIGKILL

@@ -5,7 +5,7 @@ Its filer serves objects without keys, so everything is bound to loopback and mu
 
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,9 @@ OPTION_OF_PORT = {
     "filer.port.grpc": "S3_FILER_GRPC",
     "admin.port": "S3_ADMIN",
 }
+ADMIN_GRPC_OFFSET = 10_000
+# Wherever it is told to put its files, the store's sockets lie here.
+SOCKETS = Path("/tmp")  # noqa: S108 - not our choice
 # Not much less: at 192 MiB the store collects garbage without pause, a sixth of a core for ever.
 MEMORY_LIMIT = "512MiB"
 
@@ -52,16 +55,24 @@ class S3:
     def process(self) -> Process:
         return Process(
             name="s3",
-            command=(str(_binary()), "mini", f"-options={self._options_file()}"),
+            command=(str(_binary()), "-logtostderr", "mini", f"-options={self._options_file()}"),
             cwd=self.place,
             env={"GOMEMLIMIT": MEMORY_LIMIT, "HOME": str(self.place), "LC_ALL": "C"},
             ports={name: self.ports[name] for name in OPTION_OF_PORT.values()},
+            leavings=tuple(self._sockets()),
             probe=all_of(
                 http_probe(port=self.ports["S3"], path="/healthz"),
                 # The filer shows the bucket, which is made a moment after the store answers.
                 http_probe(port=self.ports["S3_FILER"], path=f"/buckets/{self.bucket}/"),
             ),
         )
+
+    def _sockets(self) -> Iterator[Path]:
+        for option, name in OPTION_OF_PORT.items():
+            part, port = option.partition(".")[0], self.ports[name]
+            yield SOCKETS / f"seaweedfs-{part}-{port}.sock"
+            yield SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock"
+            yield SOCKETS / f"seaweedfs-{part}-grpc-{port + ADMIN_GRPC_OFFSET}.sock"
 
     def _options(self) -> dict[str, object]:
         """The store's options. Its admin part is on because its worker is always on and, with
