@@ -19,9 +19,15 @@ Permissions = Mapping[str, Permission]
 
 
 class ApiView(IdempotentPosts):
-    """A REST view; set `permissions = {"GET": Permission.VIEW, …}`."""
+    """A REST view; set `permissions = {"GET": Permission.VIEW, …}`.
+
+    `operations` names operations of the OpenAPI document, by method, where the names made of
+    their paths will not do; `tags` are what they stand under there.
+    """
 
     permissions: ClassVar[Permissions] = {}
+    operations: ClassVar[Mapping[str, str]] = {}
+    tags: ClassVar[Sequence[str]] = ()
 
     @property
     def principal(self) -> Principal:

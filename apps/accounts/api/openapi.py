@@ -61,7 +61,19 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class ProblemSchema(AutoSchema):
-    """Adds to each operation the problem answer, and to POSTs the Idempotency-Key."""
+    """Adds to each operation the problem answer, and to POSTs the Idempotency-Key.
+
+    A view may name its `operations`, by method, and the `tags` that they stand under.
+    """
+
+    def get_operation_id(self) -> str:
+        """The view's name for it, else one made of path and method."""
+        named: dict[str, str] = getattr(self.view, "operations", {})
+        return named.get(self.method) or super().get_operation_id()
+
+    def get_tags(self) -> list[str]:
+        """The view's, else the first word of the path."""
+        return [*getattr(self.view, "tags", ())] or super().get_tags()
 
     def get_override_parameters(self) -> list[Any]:
         """The header of every POST."""
@@ -102,7 +114,8 @@ class ActionSchema(ProblemSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is not None and self.action:
             view = type(self.action)
-            operation["description"] = get_doc(vars(view).get("act")) or get_doc(view)
+            act = vars(view).get("act")
+            operation["description"] = get_doc(act if act and act.__doc__ else view)
         return operation
 
 

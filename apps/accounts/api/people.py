@@ -1,13 +1,15 @@
 """REST: who am I, people, teams and their members."""
 
+from typing import Any
+
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import selectors, services
-from apps.accounts.access import Permission, Role
-from apps.accounts.api.base import ApiGenericView, ApiView, ReasonInput, validated
+from apps.accounts import services
+from apps.accounts.access import Permission
+from apps.accounts.api.base import Action, ApiView, ListView
 from apps.accounts.api.serializers import (
     MembershipInput,
     MembershipSerializer,
@@ -18,6 +20,7 @@ from apps.accounts.api.serializers import (
     UserSerializer,
 )
 from apps.accounts.models import Membership, Team, User
+from apps.accounts.selectors import get_role, get_team, get_user
 
 TAGS = ["accounts"]
 ME = OpenApiExample(
@@ -33,6 +36,17 @@ ME = OpenApiExample(
     },
     response_only=True,
 )
+TEAM = OpenApiExample("A team", value={"key": "fraud", "name": "Fraud"}, request_only=True)
+MEMBER = OpenApiExample(
+    "A role",
+    value={"username": "ada", "role": "approver", "reason": "joins the on-call"},
+    request_only=True,
+)
+PERSON = OpenApiExample(
+    "A person",
+    value={"username": "ada", "password": "correct horse battery staple"},
+    request_only=True,
+)
 
 
 class MeView(ApiView):
@@ -46,75 +60,48 @@ class MeView(ApiView):
         return Response(MeSerializer(self.principal).data)
 
 
-class TeamsView(ApiGenericView):
-    """Teams."""
+class TeamsView(Action, ListView):
+    """Every team."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    operations = {"GET": "teams_list", "POST": "teams_create"}
+    tags = TAGS
     queryset = Team.objects.all()
-    serializer_class = TeamSerializer
+    serializer_class = shows = TeamSerializer
+    takes = TeamInput
+    status = 201
+    examples = (TEAM,)
 
-    @extend_schema(operation_id="teams_list", tags=TAGS, responses=TeamSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """Every team."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(TeamSerializer(page, many=True).data)
-
-    @extend_schema(
-        operation_id="teams_create",
-        tags=TAGS,
-        request=TeamInput,
-        responses={201: TeamSerializer},
-        examples=[
-            OpenApiExample("A team", value={"key": "fraud", "name": "Fraud"}, request_only=True)
-        ],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> Team:
         """Add a team; whoever does it becomes its first administrator."""
-        data = validated(TeamInput(data=request.data))
-        team = services.create_team(actor=self.principal, **data)
-        return Response(TeamSerializer(team).data, status=status.HTTP_201_CREATED)
+        return services.create_team(actor=self.principal, **given)
 
 
-class MembersView(ApiGenericView):
-    """Members of a team."""
+class MembersView(Action, ListView):
+    """People of a team and their roles."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    operations = {"GET": "members_list", "POST": "members_add"}
+    tags = TAGS
     queryset = Membership.objects.select_related("user")
-    serializer_class = MembershipSerializer
+    serializer_class = shows = MembershipSerializer
+    takes = MembershipInput
+    status = 201
+    examples = (MEMBER,)
 
-    @extend_schema(
-        operation_id="members_list", tags=TAGS, responses=MembershipSerializer(many=True)
-    )
-    def get(self, request: Request, key: str) -> Response:
-        """People of a team and their roles."""
-        members = self.get_queryset().filter(team=selectors.get_team(key))
-        page = self.paginate_queryset(members)
-        return self.get_paginated_response(MembershipSerializer(page, many=True).data)
+    def get_queryset(self) -> QuerySet[Membership]:
+        """Members of the team in the path."""
+        rows = super().get_queryset()
+        return rows if self.is_described else rows.filter(team=get_team(self.kwargs["key"]))
 
-    @extend_schema(
-        operation_id="members_add",
-        tags=TAGS,
-        request=MembershipInput,
-        responses={201: MembershipSerializer},
-        examples=[
-            OpenApiExample(
-                "A role",
-                value={"username": "ada", "role": "approver", "reason": "joins the on-call"},
-                request_only=True,
-            )
-        ],
-    )
-    def post(self, request: Request, key: str) -> Response:
+    def act(self, given: dict[str, Any], **path: Any) -> Membership:
         """Give a person a role in the team."""
-        data = validated(MembershipInput(data=request.data))
-        membership = services.add_member(
+        return services.add_member(
             actor=self.principal,
-            user=selectors.get_user(data["username"]),
-            team=selectors.get_team(key),
-            role=Role(data["role"]),
-            reason=data.get("reason", ""),
+            user=get_user(given.pop("username")),
+            team=get_team(path["key"]),
+            **given,
         )
-        return Response(MembershipSerializer(membership).data, status=status.HTTP_201_CREATED)
 
 
 class MemberView(ApiView):
@@ -126,61 +113,37 @@ class MemberView(ApiView):
     def delete(self, request: Request, key: str, username: str, role: str) -> Response:
         """Take a role from a person."""
         services.remove_member(
-            actor=self.principal,
-            user=selectors.get_user(username),
-            team=selectors.get_team(key),
-            role=selectors.get_role(role),
+            actor=self.principal, user=get_user(username), team=get_team(key), role=get_role(role)
         )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(status=204)
 
 
-class UsersView(ApiGenericView):
-    """People."""
+class UsersView(Action, ListView):
+    """Everybody, the newest first."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    operations = {"GET": "users_list", "POST": "users_create"}
+    tags = TAGS
     queryset = User.objects.all()
-    serializer_class = UserSerializer
+    serializer_class = shows = UserSerializer
+    takes = UserInput
+    status = 201
+    examples = (PERSON,)
 
-    @extend_schema(operation_id="users_list", tags=TAGS, responses=UserSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """Everybody, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(UserSerializer(page, many=True).data)
-
-    @extend_schema(
-        operation_id="users_create",
-        tags=TAGS,
-        request=UserInput,
-        responses={201: UserSerializer},
-        examples=[
-            OpenApiExample(
-                "A person",
-                value={"username": "ada", "password": "correct horse battery staple"},
-                request_only=True,
-            )
-        ],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> User:
         """Add a person."""
-        data = validated(UserInput(data=request.data))
-        user = services.create_user(actor=self.principal, **data)
-        return Response(UserSerializer(user).data, status=status.HTTP_201_CREATED)
+        return services.create_user(actor=self.principal, **given)
 
 
-class UserDeactivateView(ApiView):
-    """Shut a person out."""
+class UserDeactivateView(Action):
+    """End a person's sign-ins and tokens; what they did stays."""
 
     permissions = {"POST": Permission.ADMINISTER}
+    operations = {"POST": "users_deactivate"}
+    tags = TAGS
+    shows = UserSerializer
 
-    @extend_schema(
-        operation_id="users_deactivate",
-        tags=TAGS,
-        request=ReasonInput,
-        responses=UserSerializer,
-    )
-    def post(self, request: Request, username: str) -> Response:
-        """End a person's sign-ins and tokens; what they did stays."""
-        data = validated(ReasonInput(data=request.data))
-        user = selectors.get_user(username)
-        services.deactivate_user(actor=self.principal, user=user, reason=data["reason"])
-        return Response(UserSerializer(user).data)
+    def act(self, given: dict[str, Any], **path: Any) -> User:
+        user = get_user(path["username"])
+        services.deactivate_user(actor=self.principal, user=user, **given)
+        return user

@@ -1,15 +1,18 @@
 """REST: service accounts and tokens."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
-from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
-from apps.accounts import selectors, services
-from apps.accounts.access import Permission, Role
-from apps.accounts.api.base import ApiGenericView, ApiView, ReasonInput, validated
+from apps.accounts import services
+from apps.accounts.access import Permission
+from apps.accounts.api.base import REASON_LENGTH, Action, ApiView, ListView, ReasonInput
 from apps.accounts.api.serializers import (
     IssuedTokenSerializer,
     RotationInput,
@@ -20,6 +23,7 @@ from apps.accounts.api.serializers import (
 )
 from apps.accounts.errors import PermissionDenied
 from apps.accounts.models import ServiceAccount, Token, User
+from apps.accounts.selectors import get_service_account, get_team, get_token, get_user
 
 TAGS = ["accounts"]
 NEW_ACCOUNT = OpenApiExample(
@@ -61,43 +65,26 @@ ISSUED = OpenApiExample(
 )
 
 
-class ServiceAccountsView(ApiGenericView):
-    """Programs that act for a team."""
+class ServiceAccountsView(Action, ListView):
+    """Every program, the newest first."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
+    operations = {"GET": "service_accounts_list", "POST": "service_accounts_create"}
+    tags = TAGS
     queryset = ServiceAccount.objects.select_related("team", "responsible")
-    serializer_class = ServiceAccountSerializer
+    serializer_class = shows = ServiceAccountSerializer
+    takes = ServiceAccountInput
+    status = 201
+    examples = (NEW_ACCOUNT,)
 
-    @extend_schema(
-        operation_id="service_accounts_list",
-        tags=TAGS,
-        responses=ServiceAccountSerializer(many=True),
-    )
-    def get(self, request: Request) -> Response:
-        """Every program, the newest first."""
-        page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(ServiceAccountSerializer(page, many=True).data)
-
-    @extend_schema(
-        operation_id="service_accounts_create",
-        tags=TAGS,
-        request=ServiceAccountInput,
-        responses={201: ServiceAccountSerializer},
-        examples=[NEW_ACCOUNT],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> ServiceAccount:
         """Add a program, with the human who answers for it."""
-        data = validated(ServiceAccountInput(data=request.data))
-        account = services.create_service_account(
+        return services.create_service_account(
             actor=self.principal,
-            name=data["name"],
-            team=selectors.get_team(data["team"]),
-            role=Role(data["role"]),
-            responsible=selectors.get_user(data["responsible"]),
-            endpoints=data["endpoints"],
-            requests_per_second=data["requests_per_second"],
+            team=get_team(given.pop("team")),
+            responsible=get_user(given.pop("responsible")),
+            **given,
         )
-        return Response(ServiceAccountSerializer(account).data, status=status.HTTP_201_CREATED)
 
 
 class ServiceAccountView(ApiView):
@@ -110,110 +97,92 @@ class ServiceAccountView(ApiView):
     )
     def get(self, request: Request, name: str) -> Response:
         """A program, its human and its limits."""
-        return Response(ServiceAccountSerializer(selectors.get_service_account(name)).data)
+        return Response(ServiceAccountSerializer(get_service_account(name)).data)
 
 
-class ServiceAccountDisableView(ApiView):
-    """Stop a program."""
-
-    permissions = {"POST": Permission.ADMINISTER}
-
-    @extend_schema(
-        operation_id="service_accounts_disable",
-        tags=TAGS,
-        request=ReasonInput,
-        responses=ServiceAccountSerializer,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        """None of its tokens works until it is enabled again."""
-        data = validated(ReasonInput(data=request.data))
-        account = selectors.get_service_account(name)
-        services.disable_service_account(
-            actor=self.principal, account=account, reason=data["reason"]
-        )
-        return Response(ServiceAccountSerializer(account).data)
-
-
-class ServiceAccountEnableView(ApiView):
-    """Let a stopped program go on."""
+class ServiceAccountSwitch(Action):
+    """Stops a program, or lets it go on."""
 
     permissions = {"POST": Permission.ADMINISTER}
+    tags = TAGS
+    shows = ServiceAccountSerializer
+    service: ClassVar[Callable[..., None]]
 
-    @extend_schema(
-        operation_id="service_accounts_enable",
-        tags=TAGS,
-        request=ReasonInput,
-        responses=ServiceAccountSerializer,
-    )
-    def post(self, request: Request, name: str) -> Response:
-        """Its tokens work again until they expire."""
-        data = validated(ReasonInput(data=request.data))
-        account = selectors.get_service_account(name)
-        services.enable_service_account(
-            actor=self.principal, account=account, reason=data["reason"]
-        )
-        return Response(ServiceAccountSerializer(account).data)
+    def act(self, given: dict[str, Any], **path: Any) -> ServiceAccount:
+        account = get_service_account(path["name"])
+        type(self).service(actor=self.principal, account=account, **given)
+        return account
 
 
-class ServiceAccountTokensView(ApiGenericView):
-    """Tokens of a program."""
+class ServiceAccountDisableView(ServiceAccountSwitch):
+    """None of its tokens works until it is enabled again."""
+
+    operations = {"POST": "service_accounts_disable"}
+    service = staticmethod(services.disable_service_account)
+
+
+class ServiceAccountEnableView(ServiceAccountSwitch):
+    """Its tokens work again until they expire."""
+
+    operations = {"POST": "service_accounts_enable"}
+    service = staticmethod(services.enable_service_account)
+
+
+class Issue(Action):
+    """Answers with a new token and its text, which is in this answer and nowhere else."""
+
+    keeps_answers = False
+    tags = TAGS
+    takes: ClassVar[type[BaseSerializer[Any]]] = TokenInput
+    shows = IssuedTokenSerializer
+    status = 201
+    examples = (NEW_TOKEN, ISSUED)
+
+    def post(self, request: Request, **path: Any) -> Response:
+        """Issue it; nobody on the way may keep the answer."""
+        answer = super().post(request, **path)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+
+class ServiceAccountTokensView(Issue, ListView):
+    """A program's tokens, revoked ones too."""
 
     # The human who answers for a program needs no role in its team: the service decides.
     permissions = {"GET": Permission.VIEW, "POST": Permission.VIEW}
-    keeps_answers = False
+    operations = {"GET": "service_account_tokens_list", "POST": "service_account_tokens_issue"}
     queryset = Token.objects.all()
     serializer_class = TokenSerializer
 
-    @extend_schema(
-        operation_id="service_account_tokens_list",
-        tags=TAGS,
-        responses=TokenSerializer(many=True),
-    )
-    def get(self, request: Request, name: str) -> Response:
-        """A program's tokens, revoked ones too."""
-        tokens = self.get_queryset().filter(service_account=selectors.get_service_account(name))
-        page = self.paginate_queryset(tokens)
-        return self.get_paginated_response(TokenSerializer(page, many=True).data)
+    def get_queryset(self) -> QuerySet[Token]:
+        """Tokens of the program in the path."""
+        rows = super().get_queryset()
+        if self.is_described:
+            return rows
+        return rows.filter(service_account=get_service_account(self.kwargs["name"]))
 
-    @extend_schema(
-        operation_id="service_account_tokens_issue",
-        tags=TAGS,
-        request=TokenInput,
-        responses={201: IssuedTokenSerializer},
-        examples=[NEW_TOKEN, ISSUED],
-    )
-    def post(self, request: Request, name: str) -> Response:
+    def act(self, given: dict[str, Any], **path: Any) -> dict[str, Any]:
         """Issue a token; its text is in this answer and nowhere else."""
-        data = validated(TokenInput(data=request.data))
-        account = selectors.get_service_account(name)
-        return _issued(services.issue_token(actor=self.principal, owner=account, **data))
+        account = get_service_account(path["name"])
+        return _issued(services.issue_token(actor=self.principal, owner=account, **given))
 
 
-class MyTokensView(ApiGenericView):
-    """Tokens of whoever asks."""
+class MyTokensView(Issue, ListView):
+    """The tokens that speak for you, revoked ones too."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.VIEW}
-    keeps_answers = False
+    operations = {"GET": "my_tokens_list", "POST": "my_tokens_issue"}
     queryset = Token.objects.all()
     serializer_class = TokenSerializer
 
-    @extend_schema(operation_id="my_tokens_list", tags=TAGS, responses=TokenSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        """The tokens that speak for you, revoked ones too."""
-        page = self.paginate_queryset(self.get_queryset().filter(user=self._me()))
-        return self.get_paginated_response(TokenSerializer(page, many=True).data)
+    def get_queryset(self) -> QuerySet[Token]:
+        """Tokens of whoever asks."""
+        rows = super().get_queryset()
+        return rows if self.is_described else rows.filter(user=self._me())
 
-    @extend_schema(
-        operation_id="my_tokens_issue",
-        tags=TAGS,
-        request=TokenInput,
-        responses={201: IssuedTokenSerializer},
-        examples=[NEW_TOKEN, ISSUED],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Issue a token that speaks for you; its text is in this answer and nowhere else."""
-        data = validated(TokenInput(data=request.data))
-        return _issued(services.issue_token(actor=self.principal, owner=self._me(), **data))
+        return _issued(services.issue_token(actor=self.principal, owner=self._me(), **given))
 
     def _me(self) -> User:
         user = User.objects.filter(pk=self.principal.user_id or 0).first()
@@ -234,39 +203,27 @@ class TokenView(ApiView):
         """End a token at once; `reason` is optional here, as a body of DELETE may get lost."""
         reason = str(request.data.get("reason", "")) if isinstance(request.data, dict) else ""
         services.revoke_token(
-            actor=self.principal, token=selectors.get_token(pk), reason=reason[:2000]
+            actor=self.principal, token=get_token(pk), reason=reason[:REASON_LENGTH]
         )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        return Response(status=204)
 
 
-class TokenRotateView(ApiView):
-    """Replace a token."""
+class TokenRotateView(Issue):
+    """A new token of the same owner, name and scopes; the old one ends after `overlap_s`."""
 
     permissions = {"POST": Permission.VIEW}
-    keeps_answers = False
+    operations = {"POST": "tokens_rotate"}
+    takes = RotationInput
+    examples = (ROTATION, ISSUED)
 
-    @extend_schema(
-        operation_id="tokens_rotate",
-        tags=TAGS,
-        request=RotationInput,
-        responses={201: IssuedTokenSerializer},
-        examples=[ROTATION, ISSUED],
-    )
-    def post(self, request: Request, pk: int) -> Response:
-        """A new token of the same owner, name and scopes; the old one ends after `overlap_s`."""
-        data = validated(RotationInput(data=request.data))
+    def act(self, given: dict[str, Any], **path: Any) -> dict[str, Any]:
+        overlap = timedelta(seconds=given.pop("overlap_s", 0))
+        token = get_token(path["pk"])
         return _issued(
-            services.rotate_token(
-                actor=self.principal,
-                token=selectors.get_token(pk),
-                expires_at=data["expires_at"],
-                overlap=timedelta(seconds=data.get("overlap_s", 0)),
-                reason=data["reason"],
-            )
+            services.rotate_token(actor=self.principal, token=token, overlap=overlap, **given)
         )
 
 
-def _issued(issued: tuple[Token, str]) -> Response:
+def _issued(issued: tuple[Token, str]) -> dict[str, Any]:
     token, text = issued
-    body = {**TokenSerializer(token).data, "token": text}
-    return Response(body, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+    return {**TokenSerializer(token).data, "token": text}

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from apps.accounts.access import GRANTS, HUMAN_ROLES, SERVICE_ROLES, Permission, Principal, Role
-from apps.accounts.api.base import StrictSerializer
+from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
 from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
 
 
@@ -88,7 +88,11 @@ class MembershipInput(StrictSerializer):
 
     username = serializers.CharField(max_length=150)
     role = serializers.ChoiceField(_sorted(HUMAN_ROLES))
-    reason = serializers.CharField(max_length=2000, required=False)
+    reason = serializers.CharField(max_length=REASON_LENGTH, required=False)
+
+    def validate_role(self, value: str) -> Role:
+        """The word as what it stands for."""
+        return Role(value)
 
 
 class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
@@ -128,6 +132,10 @@ class ServiceAccountInput(StrictSerializer):
         child=serializers.CharField(max_length=100), required=False, default=list
     )
     requests_per_second = serializers.FloatField(required=False, default=0.0, min_value=0)
+
+    def validate_role(self, value: str) -> Role:
+        """The word as what it stands for."""
+        return Role(value)
 
 
 class TokenSerializer(serializers.ModelSerializer[Token]):
@@ -175,4 +183,4 @@ class RotationInput(StrictSerializer):
 
     expires_at = serializers.DateTimeField()
     overlap_s = serializers.IntegerField(min_value=0, max_value=30 * 86400, required=False)
-    reason = serializers.CharField(max_length=2000, required=False, default="")
+    reason = serializers.CharField(max_length=REASON_LENGTH, required=False, default="")
