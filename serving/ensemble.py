@@ -153,12 +153,10 @@ class Combiner:
 
     def _elected(self, outputs: Floats) -> tuple[bytes, list[Answer | None]]:
         shares, winners = vote(self._ensemble, outputs, self._decisions(outputs))
-        valid = np.isfinite(outputs).all(axis=(0, 2))
+        valid = np.isfinite(outputs.sum(axis=(0, 2)))
         answers = [
             self._answer(row, index) if is_valid else None
-            for row, index, is_valid in zip(
-                shares.tolist(), winners.tolist(), valid.tolist(), strict=True
-            )
+            for row, index, is_valid in zip(shares.tolist(), winners.tolist(), valid, strict=True)
         ]
         return write_output(shares, self._output), answers
 

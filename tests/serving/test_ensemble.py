@@ -107,7 +107,8 @@ def test_vote__each_member_by_its_own_threshold__counts_decisions_not_scores() -
     )
     _, (answer,) = found.combine([raw(0.625, 0.375)] * 3, 1)
     assert answer is not None
-    assert (answer.score, answer.label) == (pytest.approx(2 / 3), "late")
+    assert answer.score == pytest.approx(2 / 3)
+    assert answer.label == "late"
 
 
 def test_stack__binary__is_scikit_learns_stacking() -> None:
