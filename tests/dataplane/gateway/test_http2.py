@@ -1,11 +1,14 @@
 """The HTTP/2 client against the real Triton, and against servers that misbehave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import hpack
 import numpy as np
 import pytest
+import uvloop
 from tritonclient.grpc import service_pb2 as pb
 
 from benchmarks import rig
@@ -58,13 +61,7 @@ async def test_call__triton_refuses__has_its_status_and_words(channel: Channel) 
     assert caught.value.status == 3
 
 
-async def test_call__deadline_passes__says_so_and_leaves_the_connection_usable(
-    channel: Channel,
-) -> None:
-    assert await channel.live(5.0)
-    with pytest.raises(GrpcError) as caught:
-        await channel.call("ModelInfer", request(0.1), 0.000_001)
-    assert caught.value.status == http2.DEADLINE_EXCEEDED
+async def test_model_ready__tells_loaded_entries_from_others(channel: Channel) -> None:
     assert await channel.model_ready("rig-v1", 5.0)
     assert not await channel.model_ready("rig-v77", 5.0)
 
@@ -167,6 +164,59 @@ async def test_reply__that_is_no_success__fails_the_call(
     with pytest.raises(GrpcError, match=words) as caught:
         await ask(data, 0.3)
     assert caught.value.status == status
+
+
+async def test_call__deadline_passes__says_so_and_leaves_the_connection_usable() -> None:
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await reader.readuntil(BLOCK)
+        writer.write(answer(stream=3))
+        await reader.read()
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connection = await connected(server.sockets[0].getsockname())
+    with pytest.raises(GrpcError) as caught:
+        await connection.call(BLOCK, b"", 0.01)
+    assert caught.value.status == http2.DEADLINE_EXCEEDED
+    assert await connection.call(BLOCK, b"", 10.0) == b"ok"
+    connection.close()
+    server.close()
+    await left.wait()
+
+
+async def connected(address: tuple[str, int]) -> http2.Connection:
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(http2.Connection, *address)
+    return connection
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_call__answer_is_there_when_a_loop_held_up_sees_the_deadline__counts(
+    run: Callable[[Coroutine[None, None, bytes]], bytes],
+) -> None:
+    async def held_up() -> bytes:
+        bell, rope = socket.socketpair()
+        with socket.create_server(("127.0.0.1", 0)) as server, bell, rope:
+            connection = await connected(server.getsockname())
+            call = asyncio.create_task(connection.call(BLOCK, b"", 0.001))
+            peer, _ = server.accept()
+
+            def hold_up() -> None:
+                peer.sendall(answer())
+                time.sleep(0.01)
+                loop.remove_reader(bell)
+
+            loop = asyncio.get_running_loop()
+            loop.add_reader(bell, hold_up)
+            rope.send(b"!")
+            with peer:
+                return await call
+
+    assert run(held_up()) == b"ok"
 
 
 def test_gateway__triton_killed_and_back__serves_again_by_itself(
