@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.accounts.api.base import StrictSerializer
 from apps.registry.models import (
     ModelVersion,
     PromotionRequest,
@@ -15,17 +16,6 @@ from apps.registry.models import (
 )
 from apps.registry.promotion import PROMOTION_TARGETS, Allowance
 from apps.registry.selectors import traffic_allowance
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Input in which a field that nobody knows is a fault, not a typo that passes."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the fields. Raises ValidationError, naming every one that is unknown."""
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
-        return super().to_internal_value(data)
 
 
 class ModelSerializer(serializers.ModelSerializer[RegisteredModel]):

@@ -1,19 +1,17 @@
 """REST resources of the registry: each parses, makes one service call, and renders."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from apps.accounts.access import Permission
-from apps.accounts.api.base import ApiGenericView, ApiView
+from apps.accounts.api.base import Action, ApiView, ListView, Permissions, validated
 from apps.registry import selectors, services
 from apps.registry.api import examples, filters
 from apps.registry.api import serializers as shapes
@@ -27,51 +25,27 @@ from apps.registry.models import (
 from apps.registry.selectors import get_model, get_promotion, get_validation, get_version
 
 
-def read(serializer: type[BaseSerializer[Any]], data: Any) -> dict[str, Any]:
-    """Checked input. Raises ValidationError naming each fault."""
-    parsed = serializer(data=data)
-    parsed.is_valid(raise_exception=True)
-    values: dict[str, Any] = parsed.validated_data
-    return values
-
-
-class ListView(ListAPIView[Any], ApiGenericView):
-    """A list with filters, in pages by position."""
-
-    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
-
-
-class Models(ListView):
+class Models(Action, ListView):
     """All models; register one."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {
-        "GET": Permission.VIEW,
-        "POST": Permission.REGISTER,
-    }
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.REGISTER}
     queryset = RegisteredModel.objects.select_related("team", "owner")
-    serializer_class = shapes.ModelSerializer
+    serializer_class = shows = shapes.ModelSerializer
     filterset_class = filters.ModelFilter
+    takes = shapes.NewModelSerializer
+    status = 201
+    examples = (examples.NEW_MODEL,)
 
-    @extend_schema(
-        request=shapes.NewModelSerializer,
-        responses={201: shapes.ModelSerializer},
-        examples=[examples.NEW_MODEL],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> RegisteredModel:
         """Register a model that a team answers for."""
-        given = read(shapes.NewModelSerializer, request.data)
         team_key = given.pop("team")
-        model = services.register_model(actor=self.principal, team_key=team_key, **given)
-        return Response(shapes.ModelSerializer(model).data, status=201)
+        return services.register_model(actor=self.principal, team_key=team_key, **given)
 
 
 class Model(ApiView):
     """One model."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {
-        "GET": Permission.VIEW,
-        "PATCH": Permission.REGISTER,
-    }
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "PATCH": Permission.REGISTER}
 
     @extend_schema(responses=shapes.ModelSerializer)
     def get(self, request: Request, model: str) -> Response:
@@ -85,45 +59,40 @@ class Model(ApiView):
     )
     def patch(self, request: Request, model: str) -> Response:
         """Change description, tags, tier or owner."""
-        given = read(shapes.ModelChangeSerializer, request.data)
+        given = validated(shapes.ModelChangeSerializer(data=request.data))
         changed = services.update_model(actor=self.principal, model=get_model(model), **given)
         return Response(shapes.ModelSerializer(changed).data)
 
 
-class Versions(ListView):
+class Versions(Action, ListView):
     """Versions of a model; import one."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {
-        "GET": Permission.VIEW,
-        "POST": Permission.REGISTER,
-    }
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.REGISTER}
     serializer_class = shapes.VersionSummarySerializer
     filterset_class = filters.VersionFilter
     queryset = ModelVersion.objects.all()
+    takes = shapes.NewVersionSerializer
+    shows = shapes.VersionSerializer
+    status = 201
+    examples = (examples.FROM_RUN, examples.FROM_REGISTRY)
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         """Versions of the model in the path."""
         name = self.kwargs.get("model", "")
-        if not getattr(self, "swagger_fake_view", False):
+        if not self.is_described:
             get_model(name)
         return ModelVersion.objects.of_model(name).select_related("model")
 
-    @extend_schema(
-        request=shapes.NewVersionSerializer,
-        responses={201: shapes.VersionSerializer},
-        examples=[examples.FROM_RUN, examples.FROM_REGISTRY],
-    )
-    def post(self, request: Request, model: str) -> Response:
+    def act(self, given: dict[str, Any], **path: Any) -> ModelVersion:
         """Import a version from MLflow: its artifact is copied, its digest kept."""
-        given = read(shapes.NewVersionSerializer, request.data)
-        version = services.import_version(actor=self.principal, model=get_model(model), **given)
-        return Response(shapes.VersionSerializer(version).data, status=201)
+        model = get_model(path["model"])
+        return services.import_version(actor=self.principal, model=model, **given)
 
 
 class Version(ApiView):
     """One version, by number or semantic version."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(responses=shapes.VersionSerializer)
     def get(self, request: Request, model: str, version: str) -> Response:
@@ -134,7 +103,7 @@ class Version(ApiView):
 class Validate(ApiView):
     """Validations are started here."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.VALIDATE}
+    permissions: ClassVar[Permissions] = {"POST": Permission.VALIDATE}
 
     @extend_schema(request=None, responses={202: shapes.ValidationSerializer})
     def post(self, request: Request, model: str, version: str) -> Response:
@@ -157,7 +126,7 @@ class Validations(ListView):
     def get_queryset(self) -> QuerySet[Validation]:
         """Validations of the version in the path."""
         rows = Validation.objects.select_related("version__model")
-        if getattr(self, "swagger_fake_view", False):
+        if self.is_described:
             return rows
         return rows.filter(version=get_version(self.kwargs["model"], self.kwargs["version"]))
 
@@ -165,7 +134,7 @@ class Validations(ListView):
 class OneValidation(ApiView):
     """One validation."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(responses=shapes.ValidationSerializer)
     def get(self, request: Request, validation_id: UUID) -> Response:
@@ -173,22 +142,18 @@ class OneValidation(ApiView):
         return Response(shapes.ValidationSerializer(get_validation(validation_id)).data)
 
 
-class AskPromotion(ApiView):
-    """Promotion requests are made here."""
+class AskPromotion(Action):
+    """Ask for the next stage, on the evidence of the newest validation."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.REQUEST_PROMOTION}
+    permissions: ClassVar[Permissions] = {"POST": Permission.REQUEST_PROMOTION}
+    takes = shapes.NewPromotionSerializer
+    shows = shapes.PromotionSerializer
+    status = 201
+    examples = (examples.PROMOTION,)
 
-    @extend_schema(
-        request=shapes.NewPromotionSerializer,
-        responses={201: shapes.PromotionSerializer},
-        examples=[examples.PROMOTION],
-    )
-    def post(self, request: Request, model: str, version: str) -> Response:
-        """Ask for the next stage, on the evidence of the newest validation."""
-        given = read(shapes.NewPromotionSerializer, request.data)
-        found = get_version(model, version)
-        asked = services.request_promotion(actor=self.principal, version=found, **given)
-        return Response(shapes.PromotionSerializer(asked).data, status=201)
+    def act(self, given: dict[str, Any], **path: Any) -> PromotionRequest:
+        version = get_version(path["model"], path["version"])
+        return services.request_promotion(actor=self.principal, version=version, **given)
 
 
 class Promotions(ListView):
@@ -202,7 +167,7 @@ class Promotions(ListView):
 class Promotion(ApiView):
     """One promotion request."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(responses=shapes.PromotionSerializer)
     def get(self, request: Request, promotion_id: UUID) -> Response:
@@ -210,84 +175,75 @@ class Promotion(ApiView):
         return Response(shapes.PromotionSerializer(get_promotion(promotion_id)).data)
 
 
-class Decision(ApiView):
-    """What `decide` does to a promotion request.
+class Decision(Action):
+    """What `service` does to a promotion request.
 
     The route asks for VIEW only: the service asks for the right to sign, so that the log keeps
     every attempt of somebody who may not.
     """
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.VIEW}
-    decide: ClassVar[Callable[..., PromotionRequest]]
+    permissions: ClassVar[Permissions] = {"POST": Permission.VIEW}
+    takes = shapes.ReasonSerializer
+    shows = shapes.PromotionSerializer
+    examples = (examples.REASON,)
+    service: ClassVar[Callable[..., PromotionRequest]]
 
-    @extend_schema(
-        request=shapes.ReasonSerializer,
-        responses=shapes.PromotionSerializer,
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, promotion_id: UUID) -> Response:
-        """Decide a promotion request."""
-        given = read(shapes.ReasonSerializer, request.data)
-        found = get_promotion(promotion_id)
-        decided = type(self).decide(actor=self.principal, request=found, **given)
-        return Response(shapes.PromotionSerializer(decided).data)
+    def act(self, given: dict[str, Any], **path: Any) -> PromotionRequest:
+        found = get_promotion(path["promotion_id"])
+        return type(self).service(actor=self.principal, request=found, **given)
 
 
 class Approve(Decision):
     """Sign: four eyes, humans only."""
 
-    decide = staticmethod(services.approve)
+    service = staticmethod(services.approve)
 
 
 class Reject(Decision):
     """Decline, with a reason."""
 
-    decide = staticmethod(services.reject)
+    service = staticmethod(services.reject)
 
 
 class Withdraw(Decision):
     """Take one's own request back."""
 
-    decide = staticmethod(services.withdraw)
+    service = staticmethod(services.withdraw)
 
 
-class StageMove(ApiView):
+class StageMove(Action):
     """A change of stage that needs no approval."""
 
-    move: ClassVar[Callable[..., ModelVersion]]
+    takes = shapes.ReasonSerializer
+    shows = shapes.VersionSerializer
+    examples = (examples.REASON,)
+    service: ClassVar[Callable[..., ModelVersion]]
 
-    @extend_schema(
-        request=shapes.ReasonSerializer,
-        responses=shapes.VersionSerializer,
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, model: str, version: str) -> Response:
-        """Change the stage."""
-        given = read(shapes.ReasonSerializer, request.data)
-        found = get_version(model, version)
-        moved = type(self).move(actor=self.principal, version=found, **given)
-        return Response(shapes.VersionSerializer(moved).data)
+    def act(self, given: dict[str, Any], **path: Any) -> ModelVersion:
+        return type(self).service(
+            actor=self.principal, version=get_version(path["model"], path["version"]), **given
+        )
 
 
 class Deprecate(StageMove):
     """Production gives way, and still serves."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.DEPLOY}
-    move = staticmethod(services.deprecate)
+    permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+    service = staticmethod(services.deprecate)
 
 
 class Archive(StageMove):
     """The end of a version."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.DEPLOY}
-    move = staticmethod(services.archive)
+    permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+    service = staticmethod(services.archive)
 
 
 class Reinstate(StageMove):
     """Back from deprecated into production."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"POST": Permission.ROLL_BACK}
-    move = staticmethod(services.reinstate)
+    permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
+    service = staticmethod(services.reinstate)
 
 
 class Transitions(ListView):
@@ -300,7 +256,7 @@ class Transitions(ListView):
     def get_queryset(self) -> QuerySet[StageTransition]:
         """Transitions of the version in the path."""
         rows = StageTransition.objects.select_related("version__model")
-        if getattr(self, "swagger_fake_view", False):
+        if self.is_described:
             return rows
         return rows.filter(version=get_version(self.kwargs["model"], self.kwargs["version"]))
 
@@ -308,14 +264,14 @@ class Transitions(ListView):
 class Production(ApiView):
     """Which versions were in production at a moment."""
 
-    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
     @extend_schema(
         parameters=[shapes.AtSerializer], responses=shapes.TransitionSerializer(many=True)
     )
     def get(self, request: Request, model: str) -> Response:
         """The transitions that had put them there, the newest first."""
-        given = read(shapes.AtSerializer, request.query_params.dict())
+        given = validated(shapes.AtSerializer(data=request.query_params.dict()))
         at = given.get("at") or timezone.now()
         found = selectors.production_at(get_model(model), at)
         rows = [each.transition for each in found]
