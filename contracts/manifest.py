@@ -3,7 +3,7 @@
 import msgspec
 
 MANIFEST_PURPOSE = "manifest"
-ENTRY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,79}-v[0-9]{1,9}$"
+ENTRY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,79}-v[0-9]{1,9}(-explain)?$"
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):

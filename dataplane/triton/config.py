@@ -12,6 +12,7 @@ MAX_BATCH_SIZE = 64
 WARM_UP_PARAMETER = "warm_up"
 PYTHON_RUNTIME: "Runtime" = "python-onnx"
 NATIVE_RUNTIME: "Runtime" = "onnxruntime"
+EXPLAIN_RUNTIME = "python-explain"
 
 Runtime = Literal["python-onnx", "onnxruntime"]
 Cell = float | str | bool
@@ -40,8 +41,8 @@ def config_pbtxt(
         f'name: "{entry}"',
         f'backend: "{"python" if runtime == PYTHON_RUNTIME else "onnxruntime"}"',
         f"max_batch_size: {MAX_BATCH_SIZE}",
-        *(_tensor("input", t.name, t.datatype, len(t.features)) for t in schema.tensors),
-        _tensor("output", output.tensor, output.datatype, output.width),
+        *(tensor_block("input", t.name, t.datatype, len(t.features)) for t in schema.tensors),
+        tensor_block("output", output.tensor, output.datatype, output.width),
         f"instance_group [ {{ count: {replicas} kind: KIND_CPU }} ]",
         "dynamic_batching { }",
         _warm_up(schema, runtime),
@@ -49,18 +50,24 @@ def config_pbtxt(
     return "\n".join(blocks) + "\n"
 
 
-def _tensor(block: str, name: str, datatype: str, width: int) -> str:
-    return f"{block} [ {{ name: {_quote(name)} data_type: {_TYPES[datatype]} dims: [ {width} ] }} ]"
+def triton_type(datatype: str) -> str:
+    """Triton's name of a tensor type."""
+    return _TYPES[datatype]
 
 
-def _quote(text: str) -> str:
+def tensor_block(block: str, name: str, datatype: str, width: int) -> str:
+    """The declaration of one tensor; `block` is "input" or "output"."""
+    return f"{block} [ {{ name: {quoted(name)} data_type: {_TYPES[datatype]} dims: [ {width} ] }} ]"
+
+
+def quoted(text: str) -> str:
     """A string in protobuf's text format; JSON escapes are a subset of its own for ASCII."""
     return json.dumps(text)
 
 
 def _warm_up(schema: ModelSchema, runtime: Runtime) -> str:
     if runtime == PYTHON_RUNTIME:
-        value = _quote(msgspec.json.encode(warm_up_row(schema)).decode())
+        value = quoted(msgspec.json.encode(warm_up_row(schema)).decode())
         return f'parameters {{ key: "{WARM_UP_PARAMETER}" value: {{ string_value: {value} }} }}'
     inputs = " ".join(_zero_input(tensor) for tensor in schema.tensors)
     return f'model_warmup [ {{ name: "zeros" batch_size: 1 {inputs} }} ]'
@@ -68,7 +75,7 @@ def _warm_up(schema: ModelSchema, runtime: Runtime) -> str:
 
 def _zero_input(tensor: TensorSpec) -> str:
     value = f"data_type: {_TYPES[tensor.datatype]} dims: [ {len(tensor.features)} ] zero_data: true"
-    return f"inputs {{ key: {_quote(tensor.name)} value: {{ {value} }} }}"
+    return f"inputs {{ key: {quoted(tensor.name)} value: {{ {value} }} }}"
 
 
 def warm_up_row(schema: ModelSchema) -> dict[str, list[Cell]]:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,18 @@ import msgspec
 from contracts import signing
 from contracts.manifest import ENTRY_PATTERN, MANIFEST_PURPOSE, Manifest, ManifestFile
 from contracts.signing import PublicKeys, SignedDocument
-from dataplane.triton.config import NATIVE_RUNTIME, PYTHON_RUNTIME
+from dataplane.triton.config import EXPLAIN_RUNTIME, NATIVE_RUNTIME, PYTHON_RUNTIME
 from dataplane.triton.source import digest_of
 
 RUNTIME_FILE = Path(__file__).parent / "runtime" / "model.py"
+EXPLAIN_FILE = RUNTIME_FILE.with_name("explain.py")
 RUNTIME_PATH = "1/model.py"
+# What the puller adds to an entry, by path: our own files, never the store's.
+RUNTIMES: Mapping[str, Mapping[str, Path]] = {
+    PYTHON_RUNTIME: {RUNTIME_PATH: RUNTIME_FILE},
+    EXPLAIN_RUNTIME: {RUNTIME_PATH: EXPLAIN_FILE, "1/served.py": RUNTIME_FILE},
+    NATIVE_RUNTIME: {},
+}
 CONFIG_PATH = "config.pbtxt"
 
 _PATH = re.compile(r"config\.pbtxt|1/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -28,7 +36,7 @@ class ManifestRefused(ValueError):
 
 
 def is_entry_name(name: str) -> bool:
-    """Whether `name` is "{model}-v{number}", the only names that this repository takes."""
+    """Whether `name` is "{model}-v{number}" or its explainer's, the only names taken here."""
     return re.fullmatch(ENTRY_PATTERN, name) is not None and "\n" not in name
 
 
@@ -43,7 +51,7 @@ def read_manifest(document: SignedDocument, entry: str, keys: PublicKeys) -> Man
         raise ManifestRefused(str(error)) from error
     if not is_entry_name(entry) or manifest.entry != entry:
         raise ManifestRefused(f"the manifest is for {manifest.entry!r}, not {entry!r}")
-    if manifest.runtime not in (PYTHON_RUNTIME, NATIVE_RUNTIME):
+    if manifest.runtime not in RUNTIMES:
         raise ManifestRefused(f"unknown runtime {manifest.runtime!r}")
     _check_paths(manifest.files)
     return manifest
@@ -104,8 +112,8 @@ class LocalRepository:
         """Whether the installed entry holds exactly the signed files and today's runtime."""
         home = self._root / manifest.entry
         expected = {file.path: file.sha256 for file in manifest.files}
-        if manifest.runtime == PYTHON_RUNTIME:
-            expected[RUNTIME_PATH] = digest_of(RUNTIME_FILE)
+        for path, file in RUNTIMES[manifest.runtime].items():
+            expected[path] = digest_of(file)
         found = {
             str(path.relative_to(home)): path
             for path in home.rglob("*")
@@ -126,8 +134,8 @@ class LocalRepository:
             shutil.copyfile(self.blob(manifest.entry, file), target)
         (staging / "1").mkdir(exist_ok=True)
         (self._loaded / manifest.entry).unlink(missing_ok=True)
-        if manifest.runtime == PYTHON_RUNTIME:
-            shutil.copyfile(RUNTIME_FILE, staging / RUNTIME_PATH)
+        for path, source in RUNTIMES[manifest.runtime].items():
+            shutil.copyfile(source, staging / path)
         self._discard(manifest.entry)
         staging.rename(self._root / manifest.entry)
         shutil.rmtree(self._blobs / manifest.entry, ignore_errors=True)
@@ -158,5 +166,6 @@ class LocalRepository:
 
 
 def _content_digest(manifest: Manifest) -> str:
-    parts = (manifest.files, manifest.runtime, digest_of(RUNTIME_FILE))
+    runtime = [digest_of(file) for file in RUNTIMES[manifest.runtime].values()]
+    parts = (manifest.files, manifest.runtime, *runtime)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

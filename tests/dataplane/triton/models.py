@@ -1,5 +1,7 @@
 """A small ONNX classifier with one input of each kind, and what is known about it."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -60,4 +62,36 @@ def classifier(*, offset: float = 0.0) -> bytes:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def linear(weights: list[float], intercept: float) -> bytes:
+    """y = x . weights + intercept, [rows, 1]."""
+    return _dense(np.array([weights]).T, [intercept], "y", [])
+
+
+def multiclass() -> bytes:
+    """p = softmax(x), [rows, 3]."""
+    return _dense(np.eye(3), [0.0] * 3, "p", [helper.make_node("Softmax", ["sum"], ["p"])])
+
+
+def _dense(
+    weights: "np.ndarray[Any, Any]", bias: list[float], output: str, then: list[onnx.NodeProto]
+) -> bytes:
+    summed = "sum" if then else output
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "weights"], ["product"]),
+            helper.make_node("Add", ["product", "bias"], [summed]),
+            *then,
+        ],
+        "dense",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, len(weights)])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, [None, len(bias)])],
+        [
+            from_array(weights.astype(np.float32), "weights"),
+            from_array(np.array(bias, dtype=np.float32), "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
