@@ -89,7 +89,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One sampled prediction. `prediction` is the score, `label` its label."""
+    """One sampled prediction. `prediction` is the score, `label` its label.
+
+    `route` names the rule that chose this endpoint where the client asked for `asked`. With
+    `shadow_of`, a prediction's id, it is what a shadow said of that request and nobody saw: it
+    is no served traffic.
+    """
 
     at: float
     prediction_id: str
@@ -112,6 +117,41 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache_hit: bool = False
     fallback: str = ""
     sample_rate: float = 1.0
+    route: str = ""
+    asked: str = ""
+    shadow_of: str = ""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shadow beside what was served: exact sums over the rows of one second and segment.
+
+    `shadow` and `baseline` are versions. `segment` "" is all rows, else "feature=value"; every
+    segmenting feature splits all rows anew. `rows` were answered by both; `labelled` of them with
+    a label, `agreements` of those with the same. Differences are shadow minus baseline.
+    `shift_*` are of scores: sum, sum of squares, and |difference| by log-bin of
+    serving.sketches. `timed` rows came from both models (not from a cache); `delay_*` are of the
+    milliseconds that the calls took, and the latencies are sketches of those.
+    `errors` by kind are the shadow's; `dropped` rows were not mirrored for lack of room.
+    """
+
+    second: int
+    endpoint: str
+    shadow: str
+    baseline: str
+    segment: str = ""
+    rows: int = 0
+    labelled: int = 0
+    agreements: int = 0
+    shift_sum: float = 0.0
+    shift_squares: float = 0.0
+    shifts: dict[int, int] = {}
+    timed: int = 0
+    delay_sum_ms: float = 0.0
+    delay_squares: float = 0.0
+    baseline_latency: dict[int, int] = {}
+    shadow_latency: dict[int, int] = {}
+    errors: dict[str, int] = {}
+    dropped: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -127,6 +167,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: tuple[Failure, ...] = ()
     records: tuple[Record, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     dropped: int = 0
 
     @property

@@ -54,6 +54,8 @@ class Kind(IntEnum):
     OUTCOMES = 6
     REJECTION = 7
     DROPPED = 8
+    COMPARED = 9
+    UNMIRRORED = 10
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
@@ -96,6 +98,44 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     latency_ms: float
     status: int
     flags: int
+    fallback: str = ""
+    route: str = ""
+    asked: str = ""
+    shadow_of: str = ""
+
+
+class Compared(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One row that a shadow was asked too. `served` and `shadow` are numbers of contexts.
+
+    `status` is "ok" or what became of the shadow. `agrees` is None where there are no labels;
+    times are of the calls, in ms, None where no model was called.
+    """
+
+    served: int
+    shadow: int
+    status: str
+    segments: tuple[str, ...] = ()
+    agrees: bool | None = None
+    served_score: float = 0.0
+    shadow_score: float = 0.0
+    served_ms: float | None = None
+    shadow_ms: float | None = None
+
+
+class Comparisons(msgspec.Struct, frozen=True, array_like=True):
+    """Rows compared together at `at` (epoch s)."""
+
+    at: float
+    rows: tuple[Compared, ...]
+
+
+class Unmirrored(msgspec.Struct, frozen=True, array_like=True):
+    """`count` rows that a shadow had no room for, up to `at` (epoch s)."""
+
+    at: float
+    served: int
+    shadow: int
+    count: int
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
@@ -293,3 +333,13 @@ def outcomes_frame(outcomes: Sequence[Outcome]) -> bytes:
 def sample_frame(sample: Sample) -> bytes:
     """One sampled prediction."""
     return frame(Kind.SAMPLE, _encode(sample))
+
+
+def compared_frame(at: float, rows: Sequence[Compared]) -> bytes:
+    """What a shadow said beside what was served, for rows settled at `at` (epoch s)."""
+    return frame(Kind.COMPARED, _encode(Comparisons(at, tuple(rows))))
+
+
+def unmirrored_frame(unmirrored: Unmirrored) -> bytes:
+    """Rows that a shadow had no room for."""
+    return frame(Kind.UNMIRRORED, _encode(unmirrored))

@@ -1,6 +1,5 @@
 """From a segment to one batch of facts: the same segment always gives the same counts."""
 
-import math
 from collections import Counter as Tally
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from contracts.records import (
     Rejected,
 )
 from dataplane import spool
+from dataplane.recorder.binning import latency_bins, tally
+from dataplane.recorder.comparisons import comparisons_of
 from dataplane.recorder.segments import Contents, RowBlock, Segment
 from dataplane.spool import Context, Rejection, Sample
-from serving.sketches import FLOOR, FLOOR_BIN, GAMMA
 
 ROW_TYPE = np.dtype(
     [
@@ -33,7 +33,6 @@ ROW_TYPE = np.dtype(
     ]
 )
 MAX_REMEMBERED = 2_000_000
-_INVERSE_LOG = 1 / math.log(GAMMA)
 
 Rows = npt.NDArray[Any]
 
@@ -82,6 +81,7 @@ def batch_of(
         failures=tuple(contents.failures),
         records=tuple(_record(context, sample) for context, sample in contents.samples),
         outcomes=tuple(contents.outcomes),
+        comparisons=comparisons_of(contents),
         dropped=contents.dropped,
     )
 
@@ -123,9 +123,9 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
         cache_hits=_flagged(rows, spool.CACHE_HIT),
         fallbacks=_flagged(rows, spool.FALLBACK),
         pinned=_flagged(rows, spool.PINNED),
-        latency=_tally(latency_bins(good["latency_ms"].astype(np.float64))),
+        latency=tally(latency_bins(good["latency_ms"].astype(np.float64))),
         latency_sum_ms=float(good["latency_ms"].astype(np.float64).sum()),
-        predictions=_tally(_score_bins(scores)) if context.scored else {},
+        predictions=tally(_score_bins(scores)) if context.scored else {},
         prediction_sum=float(scores.sum()),
         positives=int((good["index"] == 1).sum()) if context.scored else 0,
         batches=calls[0],
@@ -134,23 +134,12 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
 
 
 def _errors(rows: Rows) -> dict[str, int]:
-    counts = _tally(rows["status"])
+    counts = tally(rows["status"])
     return {spool.STATUSES[code]: count for code, count in counts.items() if code}
 
 
 def _flagged(rows: Rows, flag: int) -> int:
     return int(np.count_nonzero(rows["flags"] & flag))
-
-
-def _tally(values: npt.NDArray[Any]) -> dict[int, int]:
-    found, counts = np.unique(values, return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
-
-
-def latency_bins(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """serving.sketches.bin_of, for many values at once."""
-    bins = np.ceil(np.log(np.maximum(values, FLOOR)) * _INVERSE_LOG).astype(np.int64)
-    return np.where(values <= FLOOR, FLOOR_BIN, bins)
 
 
 def _score_bins(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -214,5 +203,9 @@ def _record(context: Context, sample: Sample) -> Record:
         experiment=context.experiment,
         rollout=context.rollout,
         cache_hit=bool(sample.flags & spool.CACHE_HIT),
+        fallback=sample.fallback,
         sample_rate=context.sample_rate,
+        route=sample.route,
+        asked=sample.asked,
+        shadow_of=sample.shadow_of,
     )

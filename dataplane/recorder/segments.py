@@ -9,7 +9,7 @@ import msgspec
 from contracts.outcomes import Outcome
 from contracts.records import Failure
 from dataplane import spool
-from dataplane.spool import Context, Kind, Rejection, Sample
+from dataplane.spool import Comparisons, Context, Kind, Rejection, Sample, Unmirrored
 
 
 @dataclass(frozen=True, order=True)
@@ -41,6 +41,8 @@ class Contents:
     failures: list[Failure] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    comparisons: list[Comparisons] = field(default_factory=list)
+    unmirrored: list[Unmirrored] = field(default_factory=list)
     dropped: int = 0
     opened_at: float = 0.0
 
@@ -110,6 +112,14 @@ def _rejection(contents: Contents, payload: bytes) -> None:
     contents.rejections.append(msgspec.msgpack.decode(payload, type=Rejection))
 
 
+def _compared(contents: Contents, payload: bytes) -> None:
+    contents.comparisons.append(msgspec.msgpack.decode(payload, type=Comparisons))
+
+
+def _unmirrored(contents: Contents, payload: bytes) -> None:
+    contents.unmirrored.append(msgspec.msgpack.decode(payload, type=Unmirrored))
+
+
 def _dropped(contents: Contents, payload: bytes) -> None:
     contents.dropped += msgspec.msgpack.decode(payload, type=int)
 
@@ -123,6 +133,8 @@ _READERS = {
     Kind.OUTCOMES: _outcomes,
     Kind.REJECTION: _rejection,
     Kind.DROPPED: _dropped,
+    Kind.COMPARED: _compared,
+    Kind.UNMIRRORED: _unmirrored,
 }
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contracts.records import ACKED_KEY, ENVELOPE_FIELD, STREAMS_KEY, Batch, decode_batch
 from dataplane import spool
 from dataplane.recorder import segments
-from dataplane.recorder.aggregate import latency_bins
+from dataplane.recorder.binning import latency_bins
 from dataplane.recorder.ship import Shipper
 from dataplane.spool import Context, Sample, SpoolWriter
 from serving.sketches import bin_of
