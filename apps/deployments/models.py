@@ -13,14 +13,9 @@ from django.db.models.functions import Now
 from apps.deployments import deployment, rollout
 from apps.deployments.analysis import Conditions, Metric, Outcome
 from apps.deployments.rollout import Step
+from apps.events.columns import UUID7, choices, one_of
 from apps.registry.models import ModelVersion
 from apps.routing.models import Endpoint
-
-UUID7 = models.Func(function="uuidv7")
-
-
-def _choices(kind: type[StrEnum]) -> list[tuple[str, str]]:
-    return [(member.value, member.value) for member in kind]
 
 
 def _values(members: Iterable[StrEnum]) -> list[str]:
@@ -49,9 +44,7 @@ class Target(models.Model):
 
     class Meta:
         ordering = ("name",)
-        constraints = (
-            models.CheckConstraint(condition=Q(kind__in=TargetKind.values), name="target_kind"),
-        )
+        constraints = (one_of("target_kind", "kind", TargetKind),)
 
     def __str__(self) -> str:
         return self.name
@@ -86,7 +79,7 @@ class Deployment(models.Model):
     target = models.ForeignKey(Target, on_delete=models.PROTECT, related_name="deployments")
     state = models.CharField(
         max_length=20,
-        choices=_choices(deployment.State),
+        choices=choices(deployment.State),
         default=deployment.State.PENDING.value,
     )
     revision = models.PositiveIntegerField(default=0)
@@ -117,9 +110,7 @@ class Deployment(models.Model):
             ),
         )
         constraints = (
-            models.CheckConstraint(
-                condition=Q(state__in=_values(deployment.State)), name="deployment_state"
-            ),
+            one_of("deployment_state", "state", sorted(deployment.State)),
             models.CheckConstraint(
                 condition=Q(traffic_percentage__lte=100), name="deployment_traffic"
             ),
@@ -174,7 +165,7 @@ class Rollout(models.Model):
     )
     baseline_phase = models.PositiveIntegerField()
     state = models.CharField(
-        max_length=20, choices=_choices(rollout.State), default=rollout.State.PENDING.value
+        max_length=20, choices=choices(rollout.State), default=rollout.State.PENDING.value
     )
     revision = models.PositiveIntegerField(default=0)
     steps = models.JSONField()
@@ -202,9 +193,7 @@ class Rollout(models.Model):
             models.Index(fields=["candidate", "-id"], name="rollout_of_candidate"),
         )
         constraints = (
-            models.CheckConstraint(
-                condition=Q(state__in=_values(rollout.State)), name="rollout_state"
-            ),
+            one_of("rollout_state", "state", sorted(rollout.State)),
             models.UniqueConstraint(
                 fields=["endpoint"],
                 condition=~Q(state__in=_values(rollout.FINISHED)),
@@ -250,8 +239,8 @@ class Verdict(models.Model):
 
     rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, related_name="verdicts")
     step_index = models.IntegerField()
-    metric = models.CharField(max_length=20, choices=_choices(Metric))
-    verdict = models.CharField(max_length=20, choices=_choices(Outcome))
+    metric = models.CharField(max_length=20, choices=choices(Metric))
+    verdict = models.CharField(max_length=20, choices=choices(Outcome))
     sentence = models.TextField()
     figures = models.JSONField(default=dict)
     at = models.DateTimeField()
@@ -259,11 +248,7 @@ class Verdict(models.Model):
     class Meta:
         ordering = ("-id",)
         indexes = (models.Index(fields=["rollout", "-id"], name="verdict_of_rollout"),)
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(verdict__in=_values(Outcome)), name="verdict_outcome"
-            ),
-        )
+        constraints = (one_of("verdict_outcome", "verdict", sorted(Outcome)),)
 
     def __str__(self) -> str:
         return self.sentence

@@ -7,6 +7,8 @@ from typing import Protocol, Self
 from django.db import models
 from django.db.models.functions import Now
 
+from apps.events.columns import UUID7
+
 
 class Reader(Protocol):
     """Whoever reads the log: a principal, which is of a floor above this one.
@@ -64,7 +66,7 @@ class Event(models.Model):
     tables above it. `responsible_key` is the human behind a service account.
     """
 
-    id = models.UUIDField(primary_key=True, db_default=models.Func(function="uuidv7"))
+    id = models.UUIDField(primary_key=True, db_default=UUID7)
     occurred_at = models.DateTimeField(db_default=Now())
     actor_key = models.CharField(max_length=200)
     responsible_key = models.CharField(max_length=200, blank=True)

@@ -7,12 +7,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from apps.events.columns import UUID7, choices, one_of
 from apps.experiments.lifecycle import BUCKETS, Decision, State
 from apps.registry.models import ModelVersion
 from apps.routing.models import Endpoint
 
-STATES = [(state.value, state.value) for state in State]
-DECISIONS = [(decision.value, decision.value) for decision in Decision]
+STATES = choices(State)
+DECISIONS = choices(Decision)
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
@@ -34,7 +35,7 @@ class Experiment(models.Model):
     `revision` counts transitions.
     """
 
-    id = models.UUIDField(primary_key=True, db_default=models.Func(function="uuidv7"))
+    id = models.UUIDField(primary_key=True, db_default=UUID7)
     name = models.CharField(max_length=120)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="experiments")
     hypothesis = models.TextField()
@@ -63,9 +64,7 @@ class Experiment(models.Model):
             models.UniqueConstraint(
                 fields=["endpoint"], condition=Q(state=State.RUNNING.value), name="experiment_alone"
             ),
-            models.CheckConstraint(
-                condition=Q(state__in=[state.value for state in State]), name="experiment_state"
-            ),
+            one_of("experiment_state", "state", State),
             models.CheckConstraint(
                 condition=Q(alpha__gt=0, alpha__lt=1, power__gt=0, power__lt=1),
                 name="experiment_error_rates",

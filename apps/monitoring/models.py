@@ -12,6 +12,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from apps.events.columns import one_of
+
 
 class IngestedBatch(models.Model):
     """A batch whose facts are counted. Its key commits together with its aggregates.
@@ -262,9 +264,7 @@ class Outcome(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["client", "outcome_id"], name="outcome_once"),
-            models.CheckConstraint(
-                condition=Q(state__in=OutcomeState.values), name="outcome_state"
-            ),
+            one_of("outcome_state", "state", OutcomeState),
         )
         indexes = (
             models.Index(

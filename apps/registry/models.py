@@ -1,7 +1,6 @@
 """Models, versions, their validations, promotion requests and the history of their stages."""
 
 import hashlib
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
@@ -14,12 +13,12 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from apps.accounts.models import Team
+from apps.events.columns import UUID7, choices, matches, one_of
 from apps.registry.promotion import APPROVED_STAGES, PROMOTION_TARGETS, RequestState, Stage
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SEMANTIC_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
-DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 
 
 class Tier(StrEnum):
@@ -38,13 +37,7 @@ class ValidationState(StrEnum):
     FAILED = "failed"
 
 
-def choices(kind: Iterable[StrEnum]) -> list[tuple[str, str]]:
-    """Django's choices of an enum."""
-    return [(member.value, member.value) for member in kind]
-
-
 OPEN_VALIDATIONS = (ValidationState.QUEUED.value, ValidationState.RUNNING.value)
-UUID7 = models.Func(function="uuidv7")
 
 
 class RegisteredModel(models.Model):
@@ -66,10 +59,8 @@ class RegisteredModel(models.Model):
         ordering = ("name",)
         indexes = (GinIndex(fields=["tags"], name="model_tags"),)
         constraints = (
-            models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="model_name"),
-            models.CheckConstraint(
-                condition=Q(tier__in=[tier.value for tier in Tier]), name="model_tier"
-            ),
+            matches("model_name", "name", NAME_PATTERN),
+            one_of("model_tier", "tier", Tier),
         )
 
     def __str__(self) -> str:
@@ -99,7 +90,8 @@ class ModelVersion(models.Model):
     `input_schema` holds features and tensors, `output_schema` the output, of
     `contracts.schema.ModelSchema`. `created_by` and `approved_by` are actor keys; `author` is the
     human behind `created_by`. `example` holds rows as they are sent to the model, one mapping of
-    feature to value each.
+    feature to value each. `background_…` tell of the sample that explanations compare with
+    (`serving.background`); empty where none was logged.
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
@@ -111,6 +103,10 @@ class ModelVersion(models.Model):
     artifact_uri = models.CharField(max_length=500)
     artifact_digest = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
+    background_uri = models.CharField(max_length=500, blank=True)
+    background_digest = models.CharField(max_length=64, blank=True)
+    background_size = models.PositiveBigIntegerField(default=0)
+    background_rows = models.PositiveIntegerField(default=0)
     signature = models.JSONField(default=dict, blank=True)
     input_schema = models.JSONField()
     output_schema = models.JSONField()
@@ -149,20 +145,11 @@ class ModelVersion(models.Model):
                 name="version_semantic_once",
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number"),
-            models.CheckConstraint(
-                condition=Q(semantic_version="") | Q(semantic_version__regex=SEMANTIC_PATTERN),
-                name="version_semantic",
-            ),
-            models.CheckConstraint(
-                condition=Q(stage__in=[stage.value for stage in Stage]), name="version_stage"
-            ),
-            models.CheckConstraint(
-                condition=Q(artifact_digest__regex=DIGEST_PATTERN), name="version_digest"
-            ),
-            models.CheckConstraint(
-                condition=Q(approved_digest="") | Q(approved_digest__regex=DIGEST_PATTERN),
-                name="version_approved_digest",
-            ),
+            matches("version_semantic", "semantic_version", SEMANTIC_PATTERN, or_empty=True),
+            one_of("version_stage", "stage", Stage),
+            matches("version_digest", "artifact_digest"),
+            matches("version_background", "background_digest", or_empty=True),
+            matches("version_approved_digest", "approved_digest", or_empty=True),
             models.CheckConstraint(
                 condition=Q(decision_threshold__gte=0, decision_threshold__lte=1),
                 name="version_threshold",
@@ -196,9 +183,14 @@ class ModelVersion(models.Model):
         return Labelling(labels=self.label_map, threshold=self.decision_threshold)
 
     def content_digest(self) -> str:
-        """SHA-256 hex of all that an approval signs: artifact, schema, label map, threshold."""
+        """SHA-256 hex of all that an approval signs.
+
+        Artifact, schema, label map, threshold, and the background sample where there is one.
+        """
+        sample = {"background": self.background_digest} if self.background_digest else {}
         return digest_of(
             {
+                **sample,
                 "artifact": self.artifact_digest,
                 "schema": {
                     **self.input_schema,
@@ -257,13 +249,8 @@ class Validation(models.Model):
             ),
         )
         constraints = (
-            models.CheckConstraint(
-                condition=Q(state__in=[state.value for state in ValidationState]),
-                name="validation_state",
-            ),
-            models.CheckConstraint(
-                condition=Q(digest__regex=DIGEST_PATTERN), name="validation_digest"
-            ),
+            one_of("validation_state", "state", ValidationState),
+            matches("validation_digest", "digest"),
             models.UniqueConstraint(
                 fields=["version"],
                 condition=Q(state__in=OPEN_VALIDATIONS),
@@ -318,16 +305,9 @@ class PromotionRequest(models.Model):
             models.Index(fields=["version", "-id"], name="promotion_of_version"),
         )
         constraints = (
-            models.CheckConstraint(
-                condition=Q(state__in=[state.value for state in RequestState]),
-                name="promotion_state",
-            ),
-            models.CheckConstraint(
-                condition=Q(target_stage__in=sorted(PROMOTION_TARGETS)), name="promotion_target"
-            ),
-            models.CheckConstraint(
-                condition=Q(digest__regex=DIGEST_PATTERN), name="promotion_digest"
-            ),
+            one_of("promotion_state", "state", RequestState),
+            one_of("promotion_target", "target_stage", sorted(PROMOTION_TARGETS)),
+            matches("promotion_digest", "digest"),
             models.UniqueConstraint(
                 fields=["version", "target_stage"],
                 condition=Q(state=RequestState.REQUESTED.value),

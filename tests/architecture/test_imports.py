@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OFFERED = {"services", "selectors", "errors", "models"}
 MORE = {
     "accounts": {"access", "principals", "pages", "keyset", "live", "api"},
-    "events": {"administration"},
+    "events": {"administration", "columns"},
     "registry": {"panels", "promotion"},
     "routing": {"panels"},
 }

@@ -5,13 +5,13 @@ from typing import Any
 import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.db.models import QuerySet
 
+from apps.events.columns import choices
 from apps.registry.models import (
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
     Tier,
     Validation,
-    choices,
 )
 from apps.registry.promotion import RequestState, Stage
 

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from apps.accounts.api.base import StrictSerializer
+from apps.events.columns import choices
 from apps.registry.models import (
     ModelVersion,
     PromotionRequest,
@@ -12,7 +13,6 @@ from apps.registry.models import (
     StageTransition,
     Tier,
     Validation,
-    choices,
 )
 from apps.registry.promotion import PROMOTION_TARGETS, Allowance
 from apps.registry.selectors import traffic_allowance
@@ -104,6 +104,8 @@ class VersionSerializer(VersionSummarySerializer):
             "input_schema",
             "output_schema",
             "example",
+            "background_digest",
+            "background_rows",
             "label_map",
             "decision_threshold",
             "parameters",
