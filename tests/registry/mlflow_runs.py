@@ -29,10 +29,12 @@ def log_run(
     tags: dict[str, str] | None = None,
     example: list[dict[str, Any]] | None = None,
     registered_name: str | None = None,
+    extra_files: list[str] | None = None,
 ) -> str:
     """Log an ONNX model as a training script does; the run's id.
 
-    `columns` maps names to MLflow's types; by default those of `late_model`.
+    `columns` maps names to MLflow's types; by default those of `late_model`. `extra_files` are
+    paths of what is logged with it.
     """
     import mlflow
     import mlflow.onnx
@@ -58,6 +60,7 @@ def log_run(
             pip_requirements=["onnxruntime"],
             save_as_external_data=False,
             registered_model_name=registered_name,
+            extra_files=extra_files,
         )
     return str(run.info.run_id)
 

@@ -28,6 +28,7 @@ class MlModel:
     example_path: str = ""
     created_at: datetime | None = None
     flavors: tuple[str, ...] = field(default=())
+    extra_files: tuple[str, ...] = ()
 
 
 def parse_mlmodel(text: str) -> MlModel:
@@ -50,7 +51,14 @@ def parse_mlmodel(text: str) -> MlModel:
         example_path=str(example.get("artifact_path") or "") if isinstance(example, dict) else "",
         created_at=_time(document.get("utc_time_created")),
         flavors=flavors,
+        extra_files=_extra_files(onnx.get("extra_files")),
     )
+
+
+def _extra_files(value: object) -> tuple[str, ...]:
+    """Paths of the files that were logged with the model, in a folder of their own."""
+    entries = value if isinstance(value, list) else []
+    return tuple(str(entry.get("path")) for entry in entries if isinstance(entry, dict))
 
 
 def _is_plain(name: object) -> bool:
@@ -89,8 +97,10 @@ def parse_time(text: str) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def parse_example(text: str, columns: list[str]) -> list[dict[str, Any]]:
-    """Rows of a logged input example, at most MAX_EXAMPLE_ROWS, by column name.
+def parse_example(
+    text: str, columns: list[str], limit: int = MAX_EXAMPLE_ROWS
+) -> list[dict[str, Any]]:
+    """Rows of a logged input example, at most `limit`, by column name.
 
     Takes what MLflow writes: {"columns", "data"}, a list of objects, an object of columns, and
     plain rows, which get `columns` in order. Anything else gives no rows.
@@ -99,7 +109,7 @@ def parse_example(text: str, columns: list[str]) -> list[dict[str, Any]]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         return []
-    return _rows(document, columns)[:MAX_EXAMPLE_ROWS]
+    return _rows(document, columns)[:limit]
 
 
 def _rows(document: Any, columns: list[str]) -> list[dict[str, Any]]:

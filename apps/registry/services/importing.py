@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
@@ -20,7 +21,9 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.access import Permission, Principal, authorise
 from apps.events import services as events
+from apps.registry import background
 from apps.registry.artifacts import ArtifactStore
+from apps.registry.background import Background
 from apps.registry.errors import (
     AlreadyExists,
     ArtifactStoreUnavailable,
@@ -46,6 +49,8 @@ from contracts.schema import ModelSchema
 log = structlog.get_logger(__name__)
 MLMODEL = "MLmodel"
 MAX_ARTIFACT = 20 * 1024**3
+EXTRA_BACKGROUND = f"extra_files/{background.FILE}"
+MAX_SAMPLE_ROWS = 100_000
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -58,6 +63,7 @@ class _Logged:
     copied: Copied
     graph: Graph
     example: list[dict[str, Any]]
+    sample: list[dict[str, Any]] | None
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -92,7 +98,7 @@ def import_version(
         labels = _labels(label_map, logged.tags)
         version = _draft(model, actor, logged, labels, threshold)
         version.semantic_version = semantic_version
-        return _publish(actor, version, file)
+        return _publish(actor, version, file, _background(logged, version.schema()))
 
 
 def _require_semantic(model: RegisteredModel, semantic_version: str) -> None:
@@ -141,7 +147,8 @@ def _fetch(client: MlflowClient, source: Source, file: BinaryIO) -> _Logged:
     except (UnreadableModel, NotOnnx) as error:
         raise UnreadableArtifact(str(error), field="artifact_path") from error
     example = client.text(source, mlmodel.example_path) if mlmodel.example_path in files else ""
-    return _Logged(source, mlmodel, copied, graph, _example(example, mlmodel))
+    rows, sample = _example(example, mlmodel), _sample(client, source, mlmodel, files)
+    return _Logged(source, mlmodel, copied, graph, rows, sample)
 
 
 def _require_file(name: str, files: Mapping[str, int]) -> None:
@@ -152,13 +159,33 @@ def _require_file(name: str, files: Mapping[str, int]) -> None:
 
 
 def _example(text: str, mlmodel: MlModel) -> list[dict[str, Any]]:
-    if not text:
-        return []
+    return parse_example(text, _column_names(mlmodel)) if text else []
+
+
+def _sample(
+    client: MlflowClient, source: Source, mlmodel: MlModel, files: Mapping[str, int]
+) -> list[dict[str, Any]] | None:
+    """The rows of the background sample, beside the model or among its extra files."""
+    extra = next((path for path in mlmodel.extra_files if path == EXTRA_BACKGROUND), None)
+    place = background.FILE if background.FILE in files else extra
+    if place is None:
+        return None
+    return parse_example(client.text(source, place), _column_names(mlmodel), MAX_SAMPLE_ROWS)
+
+
+def _column_names(mlmodel: MlModel) -> list[str]:
     try:
         columns = columns_of(mlmodel.signature.get("inputs") or [])
     except Mismatch as error:
         raise SchemaMismatch(str(error), field="artifact_path") from error
-    return parse_example(text, [column.name for column in columns])
+    return [column.name for column in columns]
+
+
+def _background(logged: _Logged, schema: ModelSchema) -> Background | None:
+    try:
+        return background.background_of(schema, logged.sample, logged.example)
+    except Mismatch as error:
+        raise SchemaMismatch(str(error), field="artifact_path") from error
 
 
 def _labels(given: Mapping[str, str] | None, tags: Mapping[str, str]) -> dict[str, str]:
@@ -265,13 +292,18 @@ def _code_lineage(tags: Mapping[str, str]) -> dict[str, str]:
     return {ours: tags[theirs] for ours, theirs in names.items() if theirs in tags}
 
 
-def _publish(actor: Principal, version: ModelVersion, file: BinaryIO) -> ModelVersion:
+def _publish(
+    actor: Principal, version: ModelVersion, file: BinaryIO, sample: Background | None
+) -> ModelVersion:
     store = ArtifactStore.configured()
     version.number = _take_number(version.model)
-    key = f"artifacts/{version.model.name}/{version.number}/model.onnx"
+    place = f"artifacts/{version.model.name}/{version.number}"
+    key = f"{place}/model.onnx"
     version.artifact_uri = store.uri(key)
     try:
         store.upload(file, key)
+        if sample is not None:
+            _keep_sample(store, version, sample, f"{place}/{background.FILE}")
         _insert(actor, version)
     except IntegrityError as error:
         _discard(store, key)
@@ -281,6 +313,14 @@ def _publish(actor: Principal, version: ModelVersion, file: BinaryIO) -> ModelVe
         raise
     log.info("version.registered", version=version.version_key, digest=version.artifact_digest)
     return version
+
+
+def _keep_sample(store: ArtifactStore, version: ModelVersion, sample: Background, key: str) -> None:
+    store.upload(BytesIO(sample.body), key)
+    version.background_uri = store.uri(key)
+    version.background_digest = sample.digest
+    version.background_size = len(sample.body)
+    version.background_rows = sample.rows
 
 
 @transaction.atomic
