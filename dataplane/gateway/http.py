@@ -7,36 +7,39 @@ which answers at once or later; answers leave in the order of the requests.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
+if TYPE_CHECKING:
+    from dataplane.gateway.listener import HttpServer
+
 JSON = b"application/json"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+KEPT = frozenset(
+    {
+        *(b"accept", b"accept-encoding", b"content-encoding"),
+        *(b"inference-header-content-length", b"traceparent", b"tracestate"),
+    }
+)
+WIRE_FACTOR = 8  # bytes on the wire for each byte of a chunked body that may be large
+_FRAMING = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
+_ONCE = frozenset({b"authorization", b"host"})
+_NONE: Mapping[bytes, bytes] = {}
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-@dataclass(frozen=True, kw_only=True)
-class HttpLimits:
-    """Sizes in bytes, times in seconds."""
-
-    max_body: int = 1_048_576
-    max_head: int = 16_384
-    max_headers: int = 64
-    max_connections: int = 10_000
-    max_pipelined: int = 64
-    request_timeout_s: float = 10.0
-    idle_timeout_s: float = 75.0
-
-
 class Exchange:
-    """One request and the place for its answer. `started` is time.perf_counter()."""
+    """One request and the place for its answer. `started` is time.perf_counter().
+
+    `headers` has those of KEPT that came, by lower-case name; `fault` is set where the request
+    is to be refused as it is: the status and what is wrong.
+    """
 
     __slots__ = (
-        *("authorization", "body", "connection", "keep_alive"),
+        *("authorization", "body", "connection", "fault", "headers", "keep_alive"),
         *("method", "path", "payload", "started"),
     )
 
@@ -45,7 +48,9 @@ class Exchange:
         self.method = b""
         self.path = b""
         self.authorization = b""
+        self.headers = _NONE
         self.body = b""
+        self.fault: tuple[int, str] | None = None
         self.keep_alive = True
         self.payload: bytes | None = None
         self.started = 0.0
@@ -79,12 +84,12 @@ class Exchange:
         )
 
 
-Handler = Callable[[Exchange], None]
-Refuse = Callable[[Exchange, int, str], None]
-
-
 class Connection(asyncio.Protocol):
-    """One client's socket. `since` is when the present wait (for bytes or for idleness) began."""
+    """One client's socket. `since` is when the present wait (for bytes or for idleness) began.
+
+    `_pending` are the requests being answered, `_waiting` those read but not begun yet: at most
+    `max_pipelined` are begun, and none while the client does not read its answers.
+    """
 
     def __init__(self, server: "HttpServer") -> None:
         self.server = server
@@ -94,18 +99,29 @@ class Connection(asyncio.Protocol):
         self._limits = server.limits
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[Exchange] = deque()
+        self._waiting: deque[Exchange] = deque()
+        self._ended = False
         self._paused = False
         self._blocked = False
+        self._starting = False
+        self._reset_rest()
         self._reset()
 
     def _reset(self) -> None:
         self._exchange = Exchange(self)
         self._head_bytes = 0
         self._headers = 0
-        self._body_bytes = 0
-        self._chunks: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self._in_body = False
         self._host = False
+
+    def _reset_rest(self) -> None:
+        """What only `unusual` requests change: in pieces, in chunks, with expectations."""
+        self._unusual = False
+        self._wire_bytes = 0
+        self._chunked = False
+        self._expects = False
+        self._continue_due = False
 
     # What the transport calls
 
@@ -117,24 +133,30 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
+        self._waiting.clear()
         self.server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.closing:
+        if self.closing or self._ended:
             return
+        begun = self.receiving
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(400, "upgrades are not offered here")
         except httptools.HttpParserError as error:
             self._fail(400, f"not HTTP/1.1: {error}")
-        if not self.closing and self.receiving and not self._in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > 2 * self._limits.max_head:
-                self._fail(431, "the request head is too large")
+        if begun and self.receiving:
+            self._count_unfinished(len(data))
 
     def eof_received(self) -> bool:
-        return False
+        """The client says no more: what it has asked is answered, half a request is not."""
+        self._ended = True
+        self.receiving = False
+        last = self._waiting or self._pending
+        if last:
+            last[-1].keep_alive = False
+        return bool(last)
 
     def pause_writing(self) -> None:
         """The client reads slower than it asks: take no more questions."""
@@ -145,13 +167,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._blocked = False
         self.since = self.server.now
-        self._throttle()
+        self._start_waiting()
 
     # What the parser calls
 
     def on_message_begin(self) -> None:
         self.receiving = True
-        self.since = self.server.now
+        if not self._blocked:
+            self.since = self.server.now
 
     def on_url(self, url: bytes) -> None:
         self._exchange.path += url
@@ -162,56 +185,78 @@ class Connection(asyncio.Protocol):
         self._count_head(len(name) + len(value))
         if self._headers > self._limits.max_headers:
             self._fail(431, "too many headers")
+        if self._in_body:
+            return  # a trailer: nothing that it says is believed
         lowered = name.lower()
-        if lowered == b"authorization":
-            self._exchange.authorization = value
-        elif lowered == b"host":
+        exchange = self._exchange
+        if lowered == b"authorization" and not exchange.authorization:
+            exchange.authorization = value
+        elif lowered == b"host" and not self._host:
             self._host = True
         elif lowered == b"content-length" and int(value) > self._limits.max_body:
             self._fail(413, "the body is too large")
-        elif lowered == b"upgrade":
-            self._fail(400, "upgrades are not offered here")
-        elif lowered == b"expect" and not self.closing:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif lowered in KEPT:
+            self._keep(lowered, value)
+        elif lowered in _ONCE:
+            self._twice()
+        elif lowered in _FRAMING:
+            self._framing_header(lowered, value.strip().lower())
 
     def on_headers_complete(self) -> None:
         self._in_body = True
-        self._exchange.method = self._parser.get_method()
-        self._exchange.keep_alive = self._parser.get_http_version() == "1.1"
-        if not self._host and self._exchange.keep_alive:
+        exchange = self._exchange
+        exchange.method = self._parser.get_method()
+        version = self._parser.get_http_version()
+        exchange.keep_alive = version == "1.1"
+        if version not in ("1.1", "1.0"):
+            self._fail(400, "this version of HTTP is not spoken here")
+        elif not self._host and exchange.keep_alive:
             self._fail(400, "the Host header is missing")
-        elif self._exchange.method == b"CONNECT":
+        elif exchange.method == b"CONNECT":
             self._fail(400, "this is no proxy")
+        elif self._chunked and not exchange.keep_alive:
+            self._fail(400, "HTTP/1.0 has no chunks")
+        elif self._expects and exchange.keep_alive and not self.closing:
+            self._continue_due = True
+            self._say_continue()
 
     def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limits.max_body:
+        if not self._body:
+            self._body = body
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+        if len(self._body) > self._limits.max_body:
+            self._body = b""
             self._fail(413, "the body is too large")
-        elif not self.closing:
-            self._chunks.append(body)
 
     def on_message_complete(self) -> None:
-        if self.closing:
+        if self.closing or self._ended:
             return
         exchange = self._exchange
-        exchange.path = exchange.path.partition(b"?")[0]
-        exchange.body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        exchange.path = _path(exchange.path)
+        exchange.body = bytes(self._body)
         if self.server.draining or not self._parser.should_keep_alive():
             exchange.keep_alive = False
-        exchange.started = time.perf_counter()
+        self._ended = not exchange.keep_alive
         self.receiving = False
         self._reset()
-        self._pending.append(exchange)
-        self.server.handler(exchange)
-        if len(self._pending) > self._limits.max_pipelined:
-            self._throttle()
+        if self._unusual:
+            self._reset_rest()
+        self._admit(exchange)
 
     # What the rest of the gateway calls
 
     @property
     def busy(self) -> bool:
         """Whether answers are owed, or a request is half read."""
-        return bool(self._pending) or (self.receiving and not self.closing)
+        return bool(self._pending or self._waiting) or (self.receiving and not self.closing)
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much of what was answered the client has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
     def answer(self, exchange: Exchange, payload: bytes) -> None:
         """Send `payload` when every earlier answer has been sent."""
@@ -219,13 +264,15 @@ class Connection(asyncio.Protocol):
         exchange.payload = payload
         while pending and (ready := pending[0].payload) is not None:
             sent = pending.popleft()
-            if not self._transport.is_closing():
-                self._transport.write(ready)
+            if self._transport.is_closing():
+                continue
+            self._transport.write(ready)
             if not sent.keep_alive:
                 self._finish()
-        self.since = self.server.now
-        if self._paused:
-            self._throttle()
+        if not self._blocked:
+            self.since = self.server.now
+        if self._waiting or self._paused or self._continue_due:
+            self._start_waiting()
 
     def check_time(self, now: float) -> None:
         """Cut off whoever sends, or reads, too slowly, and whoever has been idle too long."""
@@ -248,25 +295,94 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self._transport.abort()
 
+    def _admit(self, exchange: Exchange) -> None:
+        """Begin with a request, or let it wait for its turn."""
+        if self._waiting or self._blocked or len(self._pending) >= self._limits.max_pipelined:
+            self._waiting.append(exchange)
+            self._throttle()
+        else:
+            self._begin(exchange)
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._pending.append(exchange)
+        exchange.started = time.perf_counter()
+        if exchange.fault is None:
+            self.server.handler(exchange)
+        else:
+            self.server.refuse(exchange, *exchange.fault)
+
+    def _start_waiting(self) -> None:
+        """Begin what there is room for now; many are answered at once, hence no recursion."""
+        if self._starting:
+            return
+        self._starting = True
+        limit = self._limits.max_pipelined
+        while self._waiting and not self._blocked and len(self._pending) < limit:
+            self._begin(self._waiting.popleft())
+        self._starting = False
+        self._throttle()
+        self._say_continue()
+
+    def _say_continue(self) -> None:
+        """Invite the body, once every earlier answer has left."""
+        if self._continue_due and not (self._pending or self._waiting or self.closing):
+            self._continue_due = False
+            self._transport.write(CONTINUE)
+
     def _finish(self) -> None:
         """Close after the last answer.
 
         Who was refused half-way may still be sending: closing at once would reset the connection
         and take the answer with it, so only our half is closed and the rest is read and dropped.
         """
-        if self.closing and self._transport.can_write_eof() and not self._transport.is_closing():
+        self._pending.clear()
+        self._waiting.clear()
+        if self.closing and self._transport.can_write_eof():
             self._transport.write_eof()
+            self._transport.resume_reading()
         else:
             self.close()
+
+    def _twice(self) -> None:
+        """Two of a header that decides something may be read in two ways."""
+        self._fail(400, "a header that may come once came twice")
+
+    def _keep(self, name: bytes, value: bytes) -> None:
+        headers = self._exchange.headers
+        if name in headers:
+            self._twice()
+        self._exchange.headers = {**headers, name: value}
+
+    def _framing_header(self, name: bytes, value: bytes) -> None:
+        self._unusual = True
+        if name == b"upgrade":
+            self._fail(400, "upgrades are not offered here")
+        elif name == b"transfer-encoding":
+            self._chunked = True
+            if value != b"chunked":
+                self._fail(400, "no transfer coding but chunked is understood here")
+        elif value == b"100-continue":
+            self._expects = True
+        else:
+            self._fail(417, "no expectation but 100-continue can be met")
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
         if self._head_bytes > self._limits.max_head:
             self._fail(431, "the request head is too large")
 
+    def _count_unfinished(self, size: int) -> None:
+        """Bound what no callback shows: half a header, chunk sizes and their extensions."""
+        self._unusual = True
+        self._wire_bytes += size
+        if not self._in_body and self._wire_bytes > 2 * self._limits.max_head:
+            self._fail(431, "the request head is too large")
+        elif self._chunked and self._wire_bytes > WIRE_FACTOR * self._limits.max_body:
+            self._fail(413, "the body comes in too small pieces")
+
     def _throttle(self) -> None:
         """Stop reading while the client does not read, or has too many requests open."""
-        full = self._blocked or len(self._pending) > self._limits.max_pipelined
+        full = self._blocked or bool(self._waiting)
         if full != self._paused and not self._transport.is_closing():
             self._paused = full
             if full:
@@ -276,78 +392,17 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, status: int, detail: str) -> None:
         """Refuse the request being read and close: what follows in the stream is not trusted."""
-        if self.closing:
+        if self.closing or self._ended:
             return
         self.closing = True
         exchange = self._exchange
         exchange.keep_alive = False
-        self._pending.append(exchange)
-        self.server.refuse(exchange, status, detail)
+        exchange.fault = (status, detail)
+        self._admit(exchange)
 
 
-class HttpServer:
-    """Listens, keeps the set of connections, and drains. `refuse` answers what was not HTTP."""
-
-    def __init__(self, *, handler: Handler, refuse: Refuse, limits: HttpLimits) -> None:
-        self.handler = handler
-        self.refuse = refuse
-        self.limits = limits
-        self.draining = False
-        self.connections: set[Connection] = set()
-        self.now = 0.0
-        self.date = b""
-        self.ok_head = b""
-        self._server: asyncio.Server | None = None
-        self._clock: asyncio.TimerHandle | None = None
-
-    async def start(self, host: str, port: int) -> None:
-        """Bind and serve. Raises OSError when the port is taken."""
-        self._tick()
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=2_048)
-
-    @property
-    def port(self) -> int:
-        """The bound port."""
-        assert self._server is not None  # noqa: S101 - only called after start
-        return int(self._server.sockets[0].getsockname()[1])
-
-    def admit(self, connection: Connection) -> bool:
-        """Take in a new connection, if there is room."""
-        if self.draining or len(self.connections) >= self.limits.max_connections:
-            return False
-        self.connections.add(connection)
-        return True
-
-    async def drain(self, seconds: float) -> None:
-        """Take no new connection, answer what was asked, then close; at most `seconds`."""
-        self.draining = True
-        if self._server is not None:
-            self._server.close()
-        await self._quiet(asyncio.get_running_loop().time() + seconds)
-        for connection in tuple(self.connections):
-            connection.close()
-        await asyncio.sleep(0.05)
-        for connection in tuple(self.connections):
-            connection.abort()
-        if self._clock is not None:
-            self._clock.cancel()
-
-    async def _quiet(self, until: float) -> None:
-        """Wait, looking now and then, as a busy connection is no event that anyone signals."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < until and any(each.busy for each in self.connections):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-    def _tick(self) -> None:
-        """Once a second: the Date header, and the sweep for slow and idle connections."""
-        loop = asyncio.get_running_loop()
-        self.now = loop.time()
-        self.date = formatdate(usegmt=True).encode()
-        self.ok_head = (
-            b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nContent-Length: "
-            % self.date
-        )
-        for connection in tuple(self.connections):
-            connection.check_time(self.now)
-        self._clock = loop.call_later(1.0, self._tick)
+def _path(target: bytes) -> bytes:
+    """The path of a request target, which to a proxy is a whole URL."""
+    if target[:1] != b"/" and b"://" in target:
+        target = b"/" + target.partition(b"://")[2].partition(b"?")[0].partition(b"/")[2]
+    return target.partition(b"?")[0]

@@ -15,7 +15,8 @@ from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.endpoint import PredictPath
 from dataplane.gateway.facts import Facts
 from dataplane.gateway.feed import Feed
-from dataplane.gateway.http import Exchange, HttpLimits, HttpServer
+from dataplane.gateway.http import Exchange
+from dataplane.gateway.listener import HttpLimits, HttpServer
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.outcomes import decode_outcomes
 from dataplane.gateway.problems import Refusal
@@ -37,6 +38,7 @@ HTTP_FAULTS = {
     400: "malformed_http",
     408: "request_timeout",
     413: "too_large",
+    417: "expectation_failed",
     431: "head_too_large",
 }
 Route = Callable[[Exchange], None]

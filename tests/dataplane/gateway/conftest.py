@@ -1,13 +1,16 @@
 """A Valkey and a Triton with the rig's two models, of this package's own: tests stop them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks import rig
+from dataplane.gateway.listener import HttpServer
 from embedded.private import PrivateServices
 from tests.dataplane.gateway.site import Site
+from tests.dataplane.gateway.wire import Open, make_server
 
 
 @pytest.fixture(scope="package")
@@ -52,3 +55,27 @@ def served(parts: PrivateServices, tmp_path_factory: pytest.TempPathFactory) -> 
     site.stop()
     site.redis.close()
     publisher.client.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HttpServer]:
+    """The HTTP layer by itself."""
+    server = make_server()
+    await server.start("127.0.0.1", 0)
+    yield server
+    await server.drain(1.0)
+
+
+@pytest.fixture
+async def connect(server: HttpServer) -> AsyncIterator[Open]:
+    """Opens connections to it, closed at the end."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writers.append(writer)
+        return reader, writer
+
+    yield opened
+    for writer in writers:
+        writer.close()

@@ -1,72 +1,11 @@
 """The HTTP layer by itself, spoken to in raw bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from dataplane.gateway.http import Exchange, HttpLimits, HttpServer
-
-LIMITS = HttpLimits(
-    max_body=1_000,
-    max_head=2_000,
-    max_headers=10,
-    max_connections=3,
-    request_timeout_s=1.0,
-    idle_timeout_s=2.0,
-)
-Open = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-
-
-def get(path: str, *headers: str) -> bytes:
-    lines = [f"GET {path} HTTP/1.1", "Host: test", *headers, "", ""]
-    return "\r\n".join(lines).encode()
-
-
-def post(body: bytes, *headers: str) -> bytes:
-    length = f"Content-Length: {len(body)}"
-    return get("/echo", length, *headers).replace(b"GET", b"POST", 1) + body
-
-
-def handle(exchange: Exchange) -> None:
-    """/slow answers later, everything else at once with the body it got."""
-    if exchange.path == b"/slow":
-        asyncio.get_running_loop().call_later(0.2, exchange.respond, 200, b'"slow"')
-    else:
-        exchange.respond(200, exchange.body or exchange.path)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HttpServer]:
-    server = HttpServer(
-        handler=handle,
-        refuse=lambda exchange, status, detail: exchange.respond(status, detail.encode()),
-        limits=LIMITS,
-    )
-    await server.start("127.0.0.1", 0)
-    yield server
-    await server.drain(1.0)
-
-
-@pytest.fixture
-async def connect(server: HttpServer) -> AsyncIterator[Open]:
-    writers: list[asyncio.StreamWriter] = []
-
-    async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writers.append(writer)
-        return reader, writer
-
-    yield opened
-    for writer in writers:
-        writer.close()
-
-
-async def reply(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
-    lines = head.decode().split("\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith("Content-Length:"))
-    return int(lines[0].split()[1]), await reader.readexactly(length)
+from dataplane.gateway.listener import HttpServer
+from tests.dataplane.gateway.wire import Open, get, post, reply
 
 
 async def test_keep_alive__two_requests__share_a_connection(connect: Open) -> None:

@@ -1,0 +1,92 @@
+"""The socket that HTTP clients come in by: who is let in, the clock of all, and the end."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from dataplane.gateway.http import Connection, Exchange
+
+Handler = Callable[[Exchange], None]
+Refuse = Callable[[Exchange, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpLimits:
+    """Sizes in bytes, times in seconds."""
+
+    max_body: int = 1_048_576
+    max_head: int = 16_384
+    max_headers: int = 64
+    max_connections: int = 10_000
+    max_pipelined: int = 64
+    request_timeout_s: float = 10.0
+    idle_timeout_s: float = 75.0
+
+
+class HttpServer:
+    """Listens, keeps the set of connections, and drains. `refuse` answers what was not HTTP."""
+
+    def __init__(self, *, handler: Handler, refuse: Refuse, limits: HttpLimits) -> None:
+        self.handler = handler
+        self.refuse = refuse
+        self.limits = limits
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self.now = 0.0
+        self.date = b""
+        self.ok_head = b""
+        self._server: asyncio.Server | None = None
+        self._clock: asyncio.TimerHandle | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind and serve. Raises OSError when the port is taken."""
+        self._tick()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=2_048)
+
+    @property
+    def port(self) -> int:
+        """The bound port."""
+        assert self._server is not None  # noqa: S101 - only called after start
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def admit(self, connection: Connection) -> bool:
+        """Take in a new connection, if there is room."""
+        if self.draining or len(self.connections) >= self.limits.max_connections:
+            return False
+        self.connections.add(connection)
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connection, answer what was asked, then close; at most `seconds`."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        await self._quiet(asyncio.get_running_loop().time() + seconds)
+        for connection in tuple(self.connections):
+            connection.close()
+        await asyncio.sleep(0.05)
+        for connection in tuple(self.connections):
+            connection.abort()
+        if self._clock is not None:
+            self._clock.cancel()
+
+    async def _quiet(self, until: float) -> None:
+        """Wait, looking now and then, as a busy connection is no event that anyone signals."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until and any(each.busy for each in self.connections):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def _tick(self) -> None:
+        """Once a second: the Date header, and the sweep for slow and idle connections."""
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        self.date = formatdate(usegmt=True).encode()
+        self.ok_head = (
+            b"HTTP/1.1 200 OK\r\nDate: %b\r\nContent-Type: application/json\r\nContent-Length: "
+            % self.date
+        )
+        for connection in tuple(self.connections):
+            connection.check_time(self.now)
+        self._clock = loop.call_later(1.0, self._tick)
