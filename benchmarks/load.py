@@ -6,6 +6,7 @@ costs more of the machine that it shares, the same for whatever it is pointed at
 
 import asyncio
 import json
+import random
 import re
 import shutil
 import subprocess
@@ -26,13 +27,23 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Load:
-    """What to ask: bodies are sent in turn."""
+    """What to ask: bodies are sent in turn.
+
+    With a `rate` (requests a second over all connections) each connection waits between an answer
+    and its next request, exponentially distributed.
+    """
 
     url: str
     bodies: tuple[str, ...]
     authorization: str = ""
     connections: int = 64
     seconds: float = 5.0
+    rate: float = 0.0
+
+    @property
+    def pause_s(self) -> float:
+        """Mean wait of a connection between an answer and its next request."""
+        return self.connections / self.rate if self.rate else 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,7 @@ def _wrk(load: Load) -> Result:
 def _lua(load: Load) -> str:
     """Requests are formatted once; each call hands out the next."""
     bodies = ",\n".join(json.dumps(body) for body in load.bodies)
+    pause = f"function delay() return -math.log(1 - math.random()) * {load.pause_s * 1e3} end"
     return f"""
 local bodies = {{ {bodies} }}
 local made, at = {{}}, 0
@@ -82,6 +94,7 @@ request = function()
   at = at % #made + 1
   return made[at]
 end
+{pause if load.rate else ""}
 done = function(summary, latency, requests)
   local e = summary.errors
   print(string.format("RESULT %f %f %f %d", summary.requests / summary.duration * 1e6,
@@ -114,9 +127,10 @@ def _own(load: Load) -> Result:
 class _Client(asyncio.Protocol):
     """One connection; `latencies` in seconds."""
 
-    def __init__(self, requests: Sequence[bytes], start: int) -> None:
+    def __init__(self, requests: Sequence[bytes], start: int, pause_s: float) -> None:
         self._requests = requests
         self._next = start
+        self._pause_s = pause_s
         self._buffer = b""
         self.latencies: list[float] = []
         self.errors = 0
@@ -134,7 +148,11 @@ class _Client(asyncio.Protocol):
         self.latencies.append(time.perf_counter() - self._asked_at)
         self.errors += self._buffer[9:10] != b"2"
         self._buffer = b""
-        self._ask()
+        if self._pause_s:
+            pause = random.expovariate(1 / self._pause_s)
+            asyncio.get_running_loop().call_later(pause, self._ask)
+        else:
+            self._ask()
 
     def stop(self) -> None:
         self._transport.abort()
@@ -150,7 +168,7 @@ async def _measure(load: Load) -> Result:
     host, port = parts.hostname or "127.0.0.1", parts.port or 80
     requests = [_request(load, body, parts.path) for body in load.bodies]
     loop = asyncio.get_running_loop()
-    clients = [_Client(requests, start) for start in range(load.connections)]
+    clients = [_Client(requests, start, load.pause_s) for start in range(load.connections)]
     for client in clients:
         await loop.create_connection(lambda c=client: c, host, port)  # type: ignore[misc]  # bound early
     await asyncio.sleep(load.seconds)
