@@ -4,8 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from contracts.preprocessing import Step
+
 FeatureKind = Literal["float", "integer", "boolean", "string"]
 OutputKind = Literal["binary", "multiclass", "regression"]
+Datatype = Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
 
 
 class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,10 +26,13 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One input tensor of the served model: the listed features, packed as columns `[rows, k]`."""
+    """One input tensor of the served model: the listed features, packed as columns `[rows, k]`.
+
+    After preprocessing, `features` name the columns that its steps leave.
+    """
 
     name: str
-    datatype: Literal["FP32", "FP64", "INT64", "BOOL", "BYTES"]
+    datatype: Datatype
     features: tuple[str, ...]
 
 
@@ -43,12 +49,16 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     width: int = 2
 
 
-class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
-    """Input features, their packing into tensors, and the output of one model version."""
+class ModelSchema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Input features, their packing into tensors, and the output of one model version.
+
+    `preprocessing` stands between features and tensors; most versions have none.
+    """
 
     features: tuple[FeatureSpec, ...]
     tensors: tuple[TensorSpec, ...]
     output: OutputSpec
+    preprocessing: tuple[Step, ...] = ()
 
 
 class Labelling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,31 +7,36 @@ tell every fault with its JSON path.
 
 import json
 import math
-from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
-from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
+from contracts.schema import Datatype, FeatureKind, FeatureSpec, ModelSchema, TensorSpec
+from serving.packing import Pack, pack_as_is
+from serving.packing import Row as Row
+from serving.packing import SchemaError as SchemaError
+from serving.packing import Value as Value
+from serving.preprocessing import compile_steps
 
-Value = float | int | bool | str | None
-Row = tuple[Value, ...]
 FaultKind = Literal["missing", "unknown", "type", "null", "not_finite", "range", "category"]
 
 MAX_TEXT = 4_096
 MAX_FAULTS = 100
 INT64 = (-(2**63), 2**63 - 1)
 FP32_MAX = 3.4028234663852886e38
-_TYPECODES = {"FP32": "f", "FP64": "d", "INT64": "q", "BOOL": "b"}
 _PYTHON_TYPES: Mapping[str, type] = {
     "float": float,
     "integer": int,
     "boolean": bool,
     "string": str,
+}
+_RAW_TYPES: Mapping[FeatureKind, Datatype] = {
+    "float": "FP64",
+    "integer": "INT64",
+    "boolean": "BOOL",
+    "string": "BYTES",
 }
 _NAMES = {
     "float": "a number",
@@ -39,10 +44,6 @@ _NAMES = {
     "boolean": "true or false",
     "string": "text",
 }
-
-
-class SchemaError(ValueError):
-    """A schema that no row could be packed by."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -73,7 +74,12 @@ def compile_schema(schema: ModelSchema) -> "CompiledSchema":
 
 
 class CompiledSchema:
-    """Decodes, checks and packs rows of one schema. Rows are tuples in the order of `names`."""
+    """Decodes, checks and packs rows of one schema. Rows are tuples in the order of `names`.
+
+    `pack(rows)` gives raw little-endian tensors `[rows, k]`, in the order of `schema.tensors`,
+    after the version's preprocessing. `inputs` are the tensors that a client of the Open
+    Inference Protocol sends: the model's own, or with preprocessing one per raw feature.
+    """
 
     def __init__(self, schema: ModelSchema) -> None:
         self.schema = schema
@@ -83,9 +89,8 @@ class CompiledSchema:
         narrow = {n for t in schema.tensors if t.datatype == "FP32" for n in t.features}
         self._bounds = {f.name: _bounds(f, f.name in narrow) for f in schema.features}
         self._decode = msgspec.json.Decoder(self._row_type()).decode
-        fills = _fills(schema)
-        self._fills = tuple(fills.get(name) for name in self.names) if fills else ()
-        self._packers = [self._packer(tensor) for tensor in schema.tensors]
+        self.pack: Pack = compile_steps(schema) if schema.preprocessing else pack_as_is(schema)
+        self.inputs = _raw_inputs(schema) if schema.preprocessing else schema.tensors
 
     def decode(self, data: bytes | msgspec.Raw) -> Row:
         """Read a JSON object of features.
@@ -107,16 +112,6 @@ class CompiledSchema:
         if faults:
             raise InvalidFeatures(faults)
         return tuple(self._typed(name, row.get(name)) for name in self.names)
-
-    def pack(self, rows: Sequence[Row]) -> list[bytes]:
-        """The rows as raw little-endian tensors `[rows, k]`, in the order of `schema.tensors`.
-
-        BYTES cells are length-prefixed. A missing or null value takes the feature's default,
-        else NaN in a floating-point tensor and "" in a BYTES tensor.
-        """
-        if self._fills:
-            rows = [self._filled(row) if None in row else row for row in rows]
-        return [packer(rows) for packer in self._packers]
 
     def as_dict(self, row: Row) -> dict[str, Value]:
         """The row by feature name, as it came in (missing values are None)."""
@@ -165,31 +160,6 @@ class CompiledSchema:
             forbid_unknown_fields=True,
             gc=False,
         )
-
-    def _filled(self, row: Row) -> Row:
-        return tuple(
-            fill if value is None else value for value, fill in zip(row, self._fills, strict=True)
-        )
-
-    def _packer(self, tensor: TensorSpec) -> Callable[[Sequence[Row]], bytes]:
-        columns = [self._column(tensor, name) for name in tensor.features]
-        cells = _cells(columns, len(self.names))
-        if tensor.datatype == "BYTES":
-            return _text_packer(cells)
-        code = _TYPECODES[tensor.datatype]
-        return lambda rows: array(code, cells(rows)).tobytes()
-
-    def _column(self, tensor: TensorSpec, name: str) -> int:
-        feature = self._features.get(name)
-        if feature is None:
-            raise SchemaError(f"tensor {tensor.name!r} names no feature {name!r}")
-        if (feature.kind == "string") != (tensor.datatype == "BYTES"):
-            raise SchemaError(f"feature {name!r} does not fit tensor type {tensor.datatype}")
-        if tensor.datatype == "INT64" and feature.kind == "float":
-            raise SchemaError(f"feature {name!r} would lose its fraction in an INT64 tensor")
-        if tensor.datatype == "BOOL" and feature.kind != "boolean":
-            raise SchemaError(f"feature {name!r} is not boolean but its tensor is")
-        return self.names.index(name)
 
 
 def parse_json(data: bytes) -> Any:
@@ -283,46 +253,9 @@ def _json_name(value: object) -> str:
     return names.get(type(value), "a number")
 
 
-def _fills(schema: ModelSchema) -> dict[str, Value]:
-    """What stands for a missing value of each feature that may be missing."""
-    floating = {n for t in schema.tensors if t.datatype in ("FP32", "FP64") for n in t.features}
-    exact = {n for t in schema.tensors if t.datatype in ("INT64", "BOOL") for n in t.features}
-    fills: dict[str, Value] = {}
-    for feature in schema.features:
-        if feature.required and not feature.nullable:
-            continue
-        if feature.default is None and feature.name in exact:
-            raise SchemaError(f"feature {feature.name!r} may be missing and needs a default")
-        fills[feature.name] = _fill(feature, feature.name in floating)
-    return fills
-
-
-def _fill(feature: FeatureSpec, floating: bool) -> Value:
-    if feature.default is None:
-        return math.nan if floating else ""
-    if feature.kind == "string":
-        return str(feature.default)
-    return float(feature.default) if feature.kind == "float" else int(feature.default)
-
-
-def _cells(columns: list[int], width: int) -> Callable[[Sequence[Row]], Iterable[Any]]:
-    """The cells of a tensor, row by row, out of whole rows."""
-    if columns == list(range(width)):
-        return chain.from_iterable
-    if len(columns) == 1:
-        column = columns[0]
-        return lambda rows: [row[column] for row in rows]
-    getter = itemgetter(*columns)
-    return lambda rows: chain.from_iterable(map(getter, rows))
-
-
-def _text_packer(
-    cells: Callable[[Sequence[Row]], Iterable[Any]],
-) -> Callable[[Sequence[Row]], bytes]:
-    return lambda rows: b"".join(map(_text_cell, cells(rows)))
-
-
-@lru_cache(maxsize=16_384)
-def _text_cell(text: str) -> bytes:
-    data = text.encode()
-    return len(data).to_bytes(4, "little") + data
+def _raw_inputs(schema: ModelSchema) -> tuple[TensorSpec, ...]:
+    """One tensor `[rows, 1]` per feature, named like it and wide enough for any of its values."""
+    return tuple(
+        TensorSpec(name=each.name, datatype=_RAW_TYPES[each.kind], features=(each.name,))
+        for each in schema.features
+    )

@@ -43,6 +43,7 @@ def compare(before: Side, after: Side) -> list[Difference]:
         *_mapping("Data", before.data, after.data),
         *_mapping("Code", before.code, after.code),
         _features(before.schema, after.schema),
+        *_preprocessing(before.schema, after.schema),
         Difference("Decision threshold", f"{before.threshold:g}", f"{after.threshold:g}"),
         Difference("Labels", _labels(before.labels), _labels(after.labels)),
         Difference("Size", _size(before.size_bytes), _size(after.size_bytes)),
@@ -78,6 +79,17 @@ def _features(before: ModelSchema, after: ModelSchema) -> Difference:
     count = f"{len(new)} features"
     after_text = f"{count}: {', '.join(changes)}" if changes else count
     return Difference("Input schema", f"{len(old)} features", after_text)
+
+
+def _preprocessing(before: ModelSchema, after: ModelSchema) -> Iterator[Difference]:
+    old, new = _chain(before), _chain(after)
+    if before.preprocessing or after.preprocessing:
+        changed = old == new and before.preprocessing != after.preprocessing
+        yield Difference("Preprocessing", old, f"{new}, other values" if changed else new)
+
+
+def _chain(schema: ModelSchema) -> str:
+    return " → ".join(type(step).__name__.lower() for step in schema.preprocessing) or "–"
 
 
 def _differs(before: FeatureSpec | None, after: FeatureSpec) -> bool:

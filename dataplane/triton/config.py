@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
+from serving.columns import NUMPY_TYPES
+from serving.validation import compile_schema
 
 MAX_BATCH_SIZE = 64
 WARM_UP_PARAMETER = "warm_up"
@@ -80,29 +83,62 @@ def _zero_input(tensor: TensorSpec) -> str:
 
 def warm_up_row(schema: ModelSchema) -> dict[str, list[Cell]]:
     """One valid row, per tensor, made of what the schema allows each feature to be."""
-    features = {feature.name: feature for feature in schema.features}
+    typical = typical_row(schema)
+    if schema.preprocessing:
+        packed = compile_schema(schema).pack([tuple(typical.values())])
+        return {
+            tensor.name: cells_in(tensor, data)
+            for tensor, data in zip(schema.tensors, packed, strict=True)
+        }
     return {
-        tensor.name: [_example(features[name], tensor) for name in tensor.features]
+        tensor.name: [_cell(typical[name], tensor) for name in tensor.features]
         for tensor in schema.tensors
     }
 
 
-def _example(feature: FeatureSpec, tensor: TensorSpec) -> Cell:
-    if tensor.datatype == "BYTES":
-        return _example_text(feature)
-    value = _example_number(feature)
+def typical_row(schema: ModelSchema) -> dict[str, Cell]:
+    """A value that the schema allows, for each feature in its order."""
+    return {feature.name: _typical(feature) for feature in schema.features}
+
+
+def cells_in(tensor: TensorSpec, data: bytes) -> list[Cell]:
+    """All cells of a raw numeric tensor, or of one of BYTES, row after row."""
+    if tensor.datatype != "BYTES":
+        cells: list[Cell] = np.frombuffer(data, NUMPY_TYPES[tensor.datatype]).tolist()
+        return cells
+    found: list[Cell] = []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        found.append(data[at + 4 : end].decode())
+        at = end
+    return found
+
+
+def _cell(value: Cell, tensor: TensorSpec) -> Cell:
+    if isinstance(value, str):
+        return value
     if tensor.datatype == "BOOL":
         return bool(value)
-    return int(value) if tensor.datatype == "INT64" else value
+    return int(value) if tensor.datatype == "INT64" else float(value)
 
 
-def _example_text(feature: FeatureSpec) -> str:
+def _typical(feature: FeatureSpec) -> Cell:
+    if feature.kind == "string":
+        return _typical_text(feature)
+    number = _typical_number(feature)
+    if feature.kind == "boolean":
+        return bool(number)
+    return int(number) if feature.kind == "integer" else number
+
+
+def _typical_text(feature: FeatureSpec) -> str:
     if isinstance(feature.default, str):
         return feature.default
     return feature.categories[0] if feature.categories else ""
 
 
-def _example_number(feature: FeatureSpec) -> float:
+def _typical_number(feature: FeatureSpec) -> float:
     """The default, else the number nearest to zero that the bounds allow."""
     if isinstance(feature.default, int | float):
         return float(feature.default)

@@ -1,4 +1,7 @@
-"""The test prediction: the version's own example, over gRPC, read as the gateway reads it."""
+"""The test prediction and the test explanation, of the version's own example, over gRPC.
+
+The prediction is read as the gateway reads it; an explainer checks its own sum.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +12,15 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from apps.deployments.errors import TargetAway, TargetRefuses
 from apps.registry.models import ModelVersion
 from contracts.schema import ModelSchema
-from dataplane.triton.config import warm_up_row
+from dataplane.triton.config import typical_row
+from dataplane.triton.explainer import CLASS_INPUT, PREDICTED_CLASS
 from serving.labels import InvalidOutput, Labeller
 from serving.validation import CompiledSchema, InvalidFeatures, Row, compile_schema
 
 TIMEOUT_S = 10.0
+# The first explanation reads shap, which takes longer: asked again, it does not start anew, and
+# no worker waits for it all the while.
+EXPLAIN_TIMEOUT_S = 2.0
 ROWS = 8
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -25,7 +32,7 @@ def predict(address: str, *, version: ModelVersion, entry: str) -> None:
     """
     schema = version.schema()
     rows = _rows(compile_schema(schema), version.example)
-    raw = _infer(address, _request(schema, entry, rows))
+    raw = _infer(address, _request(schema, entry, rows), "prediction", TIMEOUT_S)
     try:
         answers = Labeller(schema.output, version.labelling()).read(raw, len(rows))
     except InvalidOutput as error:
@@ -34,29 +41,26 @@ def predict(address: str, *, version: ModelVersion, entry: str) -> None:
         raise TargetRefuses("the test prediction gave values that are no valid output")
 
 
+def explain(address: str, *, version: ModelVersion, entry: str) -> None:
+    """Ask the explainer `entry` at `address` for one example row. Raises TargetAway, TargetRefuses.
+
+    Its contributions are not looked at: it answers with an error where they do not add up.
+    """
+    schema = version.schema()
+    request = _request(schema, entry, _rows(compile_schema(schema), version.example)[:1])
+    request.inputs.add(name=CLASS_INPUT, datatype="INT64", shape=[1, 1])
+    request.raw_input_contents.append(PREDICTED_CLASS)
+    del request.outputs[:]
+    _infer(address, request, "explanation", EXPLAIN_TIMEOUT_S)
+
+
 def _rows(schema: CompiledSchema, example: Sequence[Mapping[str, Any]]) -> list[Row]:
     """The logged example, or a row that the schema allows where none was logged."""
+    given = example[:ROWS] or [typical_row(schema.schema)]
     try:
-        return [schema.read(row) for row in example[:ROWS]] or [_typical(schema)]
+        return [schema.read(row) for row in given]
     except InvalidFeatures as error:
         raise TargetRefuses(f"the version's example does not fit its schema: {error}") from error
-
-
-def _typical(schema: CompiledSchema) -> Row:
-    cells = warm_up_row(schema.schema)
-    values = {
-        name: cell
-        for tensor in schema.schema.tensors
-        for name, cell in zip(tensor.features, cells[tensor.name], strict=True)
-    }
-    kinds = {feature.name: feature.kind for feature in schema.schema.features}
-    return schema.read({name: _as_kind(cell, kinds[name]) for name, cell in values.items()})
-
-
-def _as_kind(cell: float | str | bool, kind: str) -> float | str | bool:
-    if kind == "boolean":
-        return bool(cell)
-    return int(cell) if kind == "integer" else cell
 
 
 def _request(schema: ModelSchema, entry: str, rows: list[Row]) -> Any:
@@ -69,12 +73,12 @@ def _request(schema: ModelSchema, entry: str, rows: list[Row]) -> Any:
     return request
 
 
-def _infer(address: str, request: Any) -> bytes:
+def _infer(address: str, request: Any, what: str, seconds: float) -> bytes:
     with grpc.insecure_channel(address) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         try:
-            answer = stub.ModelInfer(request, timeout=TIMEOUT_S)
+            answer = stub.ModelInfer(request, timeout=seconds)
         except grpc.RpcError as error:
-            detail = f"the test prediction failed: {error.details()}"
+            detail = f"the test {what} failed: {error.details()}"
             raise (TargetAway if error.code() in _AWAY else TargetRefuses)(detail) from error
     return b"".join(answer.raw_output_contents)
