@@ -71,14 +71,16 @@ def create_user(
 
 
 @transaction.atomic
-def set_password(*, actor: Principal, user: User, password: str, reason: str) -> None:
+def set_password(*, actor: Principal, user: User, password: str, reason: str = "") -> None:
     """Give a person another password: by themselves, or by an administrator."""
-    if actor.user_id != user.pk:
+    own = actor.user_id == user.pk
+    if not own:
         authorise_anywhere(actor, Permission.ADMINISTER)
     _check_password(password, user)
     user.set_password(password)
     user.save(update_fields=["password"])
-    record(actor=actor, verb="user.password_set", object_key=user.key, reason=reason)
+    verb = "user.password_changed" if own else "user.password_set"
+    record(actor=actor, verb=verb, object_key=user.key, reason=reason)
 
 
 @transaction.atomic

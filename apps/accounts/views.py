@@ -1,12 +1,16 @@
-"""Pages: signing in and out, and the audit trail."""
+"""Pages: signing in and out, one's password, and the audit trail."""
 
+from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.contrib.auth import authenticate, update_session_auth_hash
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -21,6 +25,8 @@ from apps.accounts.principals import of_user, principal_of
 from apps.events.models import ChainedEvent, Event
 
 SIGN_IN = "accounts/sign_in.html"
+CHANGE = "accounts/password.html"
+TOO_MANY = "Too many failed attempts. Wait a quarter of an hour and try again."
 
 
 class SignInForm(AuthenticationForm):
@@ -61,13 +67,69 @@ class SignOutView(LogoutView):
     """Ends the session (POST)."""
 
 
+class PasswordForm(PasswordChangeForm):
+    """The current password and a new one, twice."""
+
+    error_messages = {
+        "password_mismatch": "The two new passwords are not the same.",
+        "password_incorrect": "This is not your current password.",
+    }
+
+    def __init__(self, *, request: HttpRequest, user: User, data: QueryDict | None = None) -> None:
+        super().__init__(user, data)
+        self.request = request
+
+    def clean_old_password(self) -> str:
+        """Ask as sign-in does, so that guesses are counted and locked out likewise (axes)."""
+        given: str = self.cleaned_data["old_password"]
+        name = self.user.get_username()
+        if authenticate(self.request, username=name, password=given) is None:
+            raise ValidationError(self.error_messages["password_incorrect"])
+        return given
+
+
+class PasswordView(PasswordChangeView):
+    """Change one's own password; other sessions end, this one goes on."""
+
+    template_name = CHANGE
+    form_class = PasswordForm
+    success_url = reverse_lazy("home")
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """The form asks for the current password in the name of this request."""
+        data = self.request.POST if self.request.method == "POST" else None
+        return {"request": self.request, "user": self.request.user, "data": data}
+
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
+        """Keep it, note it in the log, and stay signed in."""
+        user = form.user
+        services.set_password(
+            actor=of_user(user), user=user, password=form.cleaned_data["new_password1"]
+        )
+        update_session_auth_hash(self.request, user)
+        messages.success(self.request, "Password changed. Your other sessions are signed out.")
+        return redirect(self.success_url)
+
+
+password = page(Permission.VIEW)(PasswordView.as_view())
+
+
+@page(Permission.VIEW)
+def admin_password(request: HttpRequest) -> HttpResponse:
+    """Django's admin changes no password past the log: ours does."""
+    return redirect("password")
+
+
 def locked_out(request: HttpRequest, *_: object) -> HttpResponse:
-    """What axes answers after too many failures: the sign-in page, with the reason."""
-    form = SignInForm(request, data={"username": request.POST.get("username", "")})
-    form.full_clean()
-    form.errors.clear()
-    form.add_error(None, "Too many failed attempts. Wait a quarter of an hour and try again.")
-    return render(request, SIGN_IN, {"form": form, "next": ""}, status=429)
+    """What axes answers after too many failures: the page that was asked for, with the reason."""
+    if isinstance(request.user, User):
+        form = PasswordForm(request=request, user=request.user)
+        return render(request, CHANGE, {"form": form, "refusal": TOO_MANY}, status=429)
+    sign_in = SignInForm(request, data={"username": request.POST.get("username", "")})
+    sign_in.full_clean()
+    sign_in.errors.clear()
+    sign_in.add_error(None, TOO_MANY)
+    return render(request, SIGN_IN, {"form": sign_in, "next": ""}, status=429)
 
 
 @require_GET
