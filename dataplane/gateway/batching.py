@@ -8,7 +8,7 @@ whichever comes first. No row is sent past its deadline.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -23,25 +23,41 @@ MINIMUM_TIMEOUT_S = 0.001
 
 
 class Call:
-    """What one micro-batch cost: `calls` to Triton carrying `rows_sent` rows."""
+    """What one micro-batch cost: `calls` to Triton carrying `rows_sent` rows.
 
-    __slots__ = ("calls", "rows", "rows_sent")
+    `asked` is the variant that they were asked of; None for rows answered without any call.
+    """
+
+    __slots__ = ("asked", "calls", "rows", "rows_sent")
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
+        self.asked = rows[0].asked if rows else None
         self.calls = 0
         self.rows_sent = 0
 
 
 Finish = Callable[[Call], None]
+Prepare = Callable[[Sequence[Row]], Awaitable[None]]
 
 
 class Batcher:
-    """The queue of one variant; `finish` gets each micro-batch when all its rows are settled."""
+    """The queue of one variant; `finish` gets each micro-batch when all its rows are settled.
+
+    `prepare` completes the rows of a micro-batch before Triton is asked; it keeps to a budget of
+    its own and never raises.
+    """
 
     def __init__(
-        self, variant: Variant, model: Model, *, finish: Finish, max_in_flight: int
+        self,
+        variant: Variant,
+        model: Model,
+        *,
+        finish: Finish,
+        max_in_flight: int,
+        prepare: Prepare | None = None,
     ) -> None:
+        self._prepare = prepare
         self._model = model
         self._labeller = variant.labeller
         self._finish = finish
@@ -125,6 +141,9 @@ class Batcher:
     async def _settle(self, call: Call) -> None:
         """Give every row an answer or an error."""
         rows = _still_in_time(call.rows)
+        if rows and self._prepare is not None:
+            await self._prepare(rows)
+            rows = _still_in_time(rows)
         if not rows:
             return
         try:
@@ -153,7 +172,7 @@ class Batcher:
         """One call. Raises CallFailed when it says nothing about any single row."""
         call.calls += 1
         call.rows_sent += len(rows)
-        timeout = rows[0].deadline - time.perf_counter()
+        timeout = _deadline(rows) - time.perf_counter()
         raw = await self._model.infer([row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S))
         try:
             answers = self._labeller.read(raw, len(rows))
@@ -170,10 +189,18 @@ class Batcher:
 class Batchers:
     """One batcher per distinct backend and limits, kept over table changes while in use."""
 
-    def __init__(self, channels: Channels, *, finish: Finish, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        channels: Channels,
+        *,
+        finish: Finish,
+        max_in_flight: int,
+        preparing: Callable[[Variant], Prepare | None] = lambda _: None,
+    ) -> None:
         self._channels = channels
         self._finish = finish
         self._max_in_flight = max_in_flight
+        self._preparing = preparing
         self._batchers: dict[Variant, Batcher] = {}
         self._shared: dict[object, Batcher] = {}
 
@@ -196,15 +223,26 @@ class Batchers:
     def _bind(self, variant: Variant) -> Batcher:
         spec = variant.spec
         labelling = msgspec.json.encode(spec.labelling, order="sorted")
-        key = (spec.entry, spec.addresses, spec.schema, labelling, variant.limits)
+        backend = (spec.entry, spec.addresses, spec.schema, labelling)
+        key = (*backend, variant.limits, variant.policy.lookup)
         batcher = self._shared.get(key)
         if batcher is None:
             model = Model(variant, [self._channels.at(each) for each in spec.addresses])
             batcher = self._shared[key] = Batcher(
-                variant, model, finish=self._finish, max_in_flight=self._max_in_flight
+                variant,
+                model,
+                finish=self._finish,
+                max_in_flight=self._max_in_flight,
+                prepare=self._preparing(variant),
             )
         self._batchers[variant] = batcher
         return batcher
+
+
+def _deadline(rows: Sequence[Row]) -> float:
+    """When a call is cut off: one impatient client must not cut off its neighbours' answers."""
+    patient = [row.deadline for row in rows if row.patience is None]
+    return min(patient) if patient else max(row.deadline for row in rows)
 
 
 def _still_in_time(rows: Sequence[Row]) -> list[Row]:

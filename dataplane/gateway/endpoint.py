@@ -1,6 +1,6 @@
-"""The request path, top to bottom.
+"""The request path from a question to a validated row; `journey` has the rest.
 
-authenticate -> decode and validate -> assign -> batch -> Triton -> record -> respond
+authenticate -> rate limit -> decode -> assign -> validate -> journey
 """
 
 import asyncio
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from dataplane.gateway.assign import assign
-from dataplane.gateway.batching import Batcher, Batchers, Call
 from dataplane.gateway.clients import Clients, Key, authenticate, require_endpoint
 from dataplane.gateway.decode import decode_features, decode_request, find_endpoint
 from dataplane.gateway.facts import Facts, PredictionIds
 from dataplane.gateway.http import Exchange
+from dataplane.gateway.journey import Journey, Mirror
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.respond import deliver, refuse
@@ -33,15 +33,19 @@ class Snapshot(Protocol):
 
 
 class Question(NamedTuple):
-    """What a client asks for, whatever the protocol. Units and versions as they came in."""
+    """What a client asks for, whatever the protocol. Units and versions as they came in.
+
+    `timeout_s` is how long the client will wait, where it says so.
+    """
 
     model: str
     user_id: str | int | None
     version: str | int | None
+    timeout_s: float | None = None
 
 
 class PredictPath:
-    """`predict` takes a request in; `settled` is where its micro-batch comes out."""
+    """`predict` takes one row in, `predict_rows` several; `journey` answers them."""
 
     def __init__(
         self,
@@ -51,25 +55,25 @@ class PredictPath:
         facts: Facts,
         metrics: Metrics,
         units: UnitHasher,
+        mirror: Mirror | None = None,
     ) -> None:
+        self.journey = Journey(guards=guards, facts=facts, metrics=metrics, mirror=mirror)
         self._snapshot = snapshot
-        self._guards = guards
         self._facts = facts
         self._metrics = metrics
         self._units = units
         self._ids = PredictionIds()
-        self.batchers: Batchers
 
     def predict(self, exchange: Exchange) -> None:
         """POST /v1/predict."""
         try:
-            key = authenticate(self._snapshot.clients, exchange.authorization)
+            key = self.admit(exchange.authorization)
             request = decode_request(exchange.body)
             question = Question(request.model, request.user_id, request.version)
             row = self._assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
-            self.batchers.of(row.variant).submit(row)
+            self.journey.enter(row)
         except Refusal as refusal:
             self.reject(refusal)
             refuse(exchange, refusal)
@@ -83,28 +87,17 @@ class PredictPath:
         """
         started = time.perf_counter()
         try:
-            key = authenticate(self._snapshot.clients, authorization)
+            key = self.admit(authorization)
             first = self._assigned(key, question, started)
             rows = [self._copy(first, values) for values in read(first.variant)]
-            return await submit_together(self.batchers.of(first.variant), rows)
+            return await self._together(rows)
         except Refusal as refusal:
             self.reject(refusal)
             raise
 
-    def settled(self, call: Call) -> None:
-        """Every row has its answer or its error: write down what happened, then say it."""
-        now, at = time.perf_counter(), time.time()
-        for row in call.rows:
-            row.latency_ms = (now - row.started) * 1_000
-            if row.answer is None and row.error is None:
-                row.fail("internal", blamed=False)
-        try:
-            failures = self._guards.observe(call.rows, at)
-            self._facts.answered(call, at, failures)
-            self._metrics.answered(call)
-        finally:
-            for row in call.rows:
-                row.deliver(row)
+    def admit(self, authorization: bytes) -> Key:
+        """Who asks. Raises Refusal 401, 429 or 503; counting it is the caller's."""
+        return authenticate(self._snapshot.clients, authorization)
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""
@@ -135,6 +128,7 @@ class PredictPath:
             generation=table.generation,
             prediction_id=prediction_id,
             started=started,
+            user=None if question.user_id is None else str(question.user_id),
         )
 
     def _copy(self, first: Row, values: Values) -> Row:
@@ -149,24 +143,24 @@ class PredictPath:
             generation=first.generation,
             prediction_id=self._ids.next(),
             started=first.started,
+            user=first.user,
         )
         row.values = values
         return row
 
+    async def _together(self, rows: list[Row]) -> list[Row]:
+        """Take in rows of one variant and wait for all. Raises Refusal 429 unless all fit."""
+        self.journey.lanes.of(rows[0]).batcher.require_room(len(rows))
+        waiting = len(rows)
+        done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
 
-async def submit_together(batcher: Batcher, rows: list[Row]) -> list[Row]:
-    """Queue the rows and wait until all are settled. Raises Refusal 429 when they do not fit."""
-    batcher.require_room(len(rows))
-    waiting = len(rows)
-    done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
+        def settle(_: Row) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting and not done.done():
+                done.set_result(rows)
 
-    def settle(_: Row) -> None:
-        nonlocal waiting
-        waiting -= 1
-        if not waiting and not done.done():
-            done.set_result(rows)
-
-    for row in rows:
-        row.deliver = settle
-        batcher.submit(row)
-    return await done
+        for row in rows:
+            row.deliver = settle
+            self.journey.enter(row)
+        return await done

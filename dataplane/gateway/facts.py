@@ -18,6 +18,7 @@ from dataplane.gateway.units import UnitHasher
 from serving.validation import Value
 
 SCORE_MAX = 3.4e38
+NO_COST = (0, 0)
 _pack_row = spool.ROW.pack
 _OK = spool.STATUS_CODES["ok"]
 
@@ -49,10 +50,13 @@ class Facts:
 
         def build(writer: spool.SpoolWriter) -> list[bytes]:
             made = [spool.failure_frame(failure) for failure in failures]
-            calls, sent = call.calls, call.rows_sent
+            cost = (call.calls, call.rows_sent)
             for variant, rows in groupby(call.rows, _variant_of):
-                made += self._row_frames(writer, variant, list(rows), at, calls, sent)
-                calls = sent = 0
+                mine = cost if variant is call.asked else NO_COST
+                made += self._row_frames(writer, variant, list(rows), at, mine)
+                cost = NO_COST if mine is cost else cost
+            if call.asked is not None and cost[0]:  # all its rows belong, or went, elsewhere
+                made += self._row_frames(writer, call.asked, [], at, cost)
             return made
 
         self._writer.append(build, rows=len(call.rows))
@@ -73,12 +77,11 @@ class Facts:
         variant: Variant,
         rows: list[Row],
         at: float,
-        calls: int,
-        sent: int,
+        cost: tuple[int, int],
     ) -> list[bytes]:
         number = writer.context(variant.serial, variant.context)
         packed = [_packed(row) for row in rows]
-        made = [spool.rows_frame(number, at, packed, calls=calls, rows_sent=sent)]
+        made = [spool.rows_frame(number, at, packed, calls=cost[0], rows_sent=cost[1])]
         if variant.sample_below:
             sampled = [row for row in rows if _sampled(row)]
             made += [spool.sample_frame(self._sample(row, number, at)) for row in sampled]
@@ -101,6 +104,7 @@ class Facts:
             latency_ms=row.latency_ms,
             status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
             flags=row.flags,
+            fallback=row.fallback,
         )
 
     def _recorded(self, row: Row) -> dict[str, Value]:

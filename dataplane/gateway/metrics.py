@@ -16,6 +16,7 @@ class VariantStats:
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()
+        self.fallbacks: Counter[str] = Counter()
         self.latency = [0] * (len(BOUNDS_MS) + 1)
         self.latency_sum_ms = 0.0
         self.batches = 0
@@ -32,12 +33,15 @@ class Metrics:
 
     def answered(self, call: Call) -> None:
         """A micro-batch is settled."""
-        first = self._stats_of(call.rows[0].variant)
-        first.batches += call.calls
-        first.batch_rows += call.rows_sent
+        if call.asked is not None:
+            asked = self._stats_of(call.asked)
+            asked.batches += call.calls
+            asked.batch_rows += call.rows_sent
         for row in call.rows:
             stats = self._stats_of(row.variant)
             stats.answers[row.error or "ok"] += 1
+            if row.fallback:
+                stats.fallbacks[row.fallback] += 1
             stats.latency[bisect_left(BOUNDS_MS, row.latency_ms)] += 1
             stats.latency_sum_ms += row.latency_ms
 
@@ -73,6 +77,11 @@ class Metrics:
             for key, stats in self._stats.items()
             for result, count in stats.answers.items()
         ]
+        fallbacks = [
+            ("", _labels(key, fallback=name), count)
+            for key, stats in self._stats.items()
+            for name, count in stats.fallbacks.items()
+        ]
         rejected = [
             ("", f'endpoint="{endpoint}",reason="{reason}"', count)
             for (endpoint, reason), count in self._rejected.items()
@@ -82,6 +91,7 @@ class Metrics:
         prefix = "switchyard_gateway_"
         return [
             *_family(f"{prefix}predictions_total", "counter", answers),
+            *_family(f"{prefix}fallbacks_total", "counter", fallbacks),
             *_family(f"{prefix}rejected_requests_total", "counter", rejected),
             *_family(f"{prefix}batches_total", "counter", batches),
             *_family(f"{prefix}batch_rows_total", "counter", rows),

@@ -117,14 +117,14 @@ def _response(request: Any, rows: list[Row]) -> Any:
     first = rows[0]
     output = first.variant.spec.schema.output
     response = pb.ModelInferResponse(
-        model_name=request.model_name, model_version=first.variant.label, id=request.id
+        model_name=request.model_name, model_version=first.asked.label, id=request.id
     )
     response.outputs.add(
         name=output.tensor, datatype=output.datatype, shape=[len(rows), output.width]
     )
     response.raw_output_contents.append(joined_output(rows))
     response.parameters["prediction_id"].string_param = first.prediction_id
-    response.parameters["variant"].string_param = first.variant.key
+    response.parameters["variant"].string_param = first.asked.key
     response.parameters["generation"].int64_param = first.generation
     if first.answer is not None:
         response.parameters["label"].string_param = first.answer.label

@@ -31,22 +31,32 @@ def deliver(row: Row) -> None:
     confidence = b"null" if answer.confidence is None else b"%.9g" % answer.confidence
     exchange.ok(
         b'{"prediction_id":"%b","prediction":%.9g,"label":%b,"confidence":%b,"latency_ms":%.3f,'
-        b'"model_version":%b,"variant":%b,"generation":%d,"cache_hit":false,"fallback":null}'
+        b'"model_version":%b,"variant":%b,"generation":%d,"cache_hit":%b,"fallback":%b}'
         % (
             row.prediction_id.encode(),
             answer.score,
             quoted(answer.label),
             confidence,
             row.latency_ms,
-            quoted(row.variant.label),
-            quoted(row.variant.key),
+            *_source(row),
             row.generation,
+            b"true" if row.cache_hit else b"false",
+            quoted(row.fallback) if row.fallback else b"null",
         )
     )
 
 
+def _source(row: Row) -> tuple[bytes, bytes]:
+    """Version and variant of what answered; null for a default, which no model gave."""
+    if row.fallback == "default":
+        return b"null", b"null"
+    return quoted(row.asked.label), quoted(row.asked.key)
+
+
 def failure_of(row: Row) -> Refusal:
     """What a row that failed is answered with. Triton's words stay inside: they may hold values."""
+    if row.refusal is not None:
+        return row.refusal
     kind: ErrorKind = row.error or "internal"
     status, detail, retry_after = _FAILURES[kind]
     return Refusal(

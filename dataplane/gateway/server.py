@@ -16,6 +16,7 @@ from dataplane.gateway.endpoint import PredictPath
 from dataplane.gateway.facts import Facts
 from dataplane.gateway.feed import Feed
 from dataplane.gateway.http import Exchange
+from dataplane.gateway.lane import Lanes
 from dataplane.gateway.listener import HttpLimits, HttpServer
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.outcomes import decode_outcomes
@@ -99,11 +100,12 @@ class Gateway:
         """Boot from disk, listen, then follow Redis. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
         self._channels = Channels()
-        self._path.batchers = Batchers(
+        batchers = Batchers(
             self._channels,
-            finish=self._path.settled,
+            finish=self._path.journey.settled,
             max_in_flight=self._settings.gateway_max_in_flight,
         )
+        self._path.journey.lanes = Lanes(batchers)
         await self.install(self._routing.boot())
         await self._http.start(*self._settings.listen)
         if self._settings.grpc_listen:
@@ -146,7 +148,7 @@ class Gateway:
         lifted = self._overrides.drop_unbound(update.table)
         self.table = update.table.with_overrides(self._overrides.active)
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
-        self._path.batchers.keep_only(variants)
+        self._path.journey.lanes.keep_only(self.table.endpoints)
         self._metrics.forget_others(variants)
         self._guards.forget_others(self.table)
         log.info(

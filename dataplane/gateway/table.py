@@ -29,6 +29,7 @@ class Variant:
         self.experiment = endpoint.experiment
         self.phase = endpoint.phase
         self.limits = endpoint.limits
+        self.policy = endpoint.policy
         self.sample_rate = endpoint.sample_rate
         self.sample_below = int(endpoint.sample_rate * SAMPLE_SPACE)
         self.deadline_s = endpoint.limits.deadline_ms / 1_000

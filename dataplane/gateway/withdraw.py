@@ -48,7 +48,7 @@ class Guards:
         """
         found: list[Failure] = []
         for row in rows:
-            if row.error is not None and row.blamed and not row.flags & PINNED:
+            if row.failure is not None and row.blamed and not row.flags & PINNED:
                 found += self._first_failures(row, at)
         return found
 
@@ -114,7 +114,7 @@ def _failure(row: Row, at: float, rollout: str, share: float) -> Failure:
         unit=row.unit.hex(),
         variant=row.variant.key,
         version=row.variant.spec.version,
-        kind=row.error or "internal",
+        kind=row.failure or "internal",
         share=share,
     )
 

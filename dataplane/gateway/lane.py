@@ -1,0 +1,140 @@
+"""A variant's way through the gateway, put together once: cache, breaker, batcher, chain."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+
+from contracts.policy import Cache as CacheSpec
+from dataplane.gateway.batching import Batcher, Batchers
+from dataplane.gateway.breaker import Breaker, State
+from dataplane.gateway.cache import EndpointCache, Keys
+from dataplane.gateway.recover import Chain, compile_chain
+from dataplane.gateway.row import Row
+from dataplane.gateway.table import Endpoint, Variant
+
+HELD_AGAINST = frozenset({"model", "timeout", "invalid_output", "unavailable"})
+_answer_of = attrgetter("answer")
+
+
+class Lane:
+    """What a policy does not ask for is None."""
+
+    __slots__ = ("batcher", "breaker", "cache", "chain", "keys", "mirrored", "slow_s", "variant")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        variant: Variant,
+        *,
+        batcher: Batcher,
+        breaker: Breaker | None,
+        cache: EndpointCache | None,
+    ) -> None:
+        self.variant = variant
+        self.batcher = batcher
+        self.breaker = breaker
+        self.slow_s = breaker.spec.slow_ms / 1_000 if breaker is not None else 0.0
+        self.cache = cache
+        self.keys = Keys(endpoint, variant)
+        self.chain: Chain | None = compile_chain(endpoint, variant)
+        self.mirrored = bool(endpoint.spec.policy.mirrors)
+
+    def judge(self, breaker: Breaker, rows: list[Row], now: float) -> None:
+        """Tell the breaker what became of rows that this variant was asked for."""
+        if not breaker.closed:
+            for row in [each for each in rows if each.probes]:
+                row.probes = False
+                breaker.probed(self._verdict(row, now), now)
+        elif not self.slow_s and all(map(_answer_of, rows)):
+            breaker.observe(len(rows), 0, now)
+        else:
+            verdicts = [self._verdict(row, now) for row in rows]
+            breaker.observe(verdicts.count(True), verdicts.count(False), now)
+
+    def _verdict(self, row: Row, now: float) -> bool | None:
+        """Good, bad, or None: what is not the variant's doing says nothing about it."""
+        if row.answer is not None:
+            return not self.slow_s or now - row.asked_at <= self.slow_s
+        if row.error == "timeout" and row.patience is not None:
+            return None
+        return False if row.error in HELD_AGAINST else None
+
+
+class Lanes:
+    """One lane per variant; caches and breakers outlive changes of the table."""
+
+    def __init__(self, batchers: Batchers, *, uniform: Callable[[], float] = random.random) -> None:
+        self._batchers = batchers
+        self._uniform = uniform
+        self._lanes: dict[Variant, Lane] = {}
+        self._caches: dict[str, EndpointCache] = {}
+        self._breakers: dict[tuple[str, str, str], Breaker] = {}
+
+    def of(self, row: Row) -> Lane:
+        """The lane of the row's variant, made on first use. Raises SchemaError."""
+        lane = self._lanes.get(row.variant)
+        return lane if lane is not None else self.standby(row.endpoint, row.variant)
+
+    def standby(self, endpoint: Endpoint, variant: Variant) -> Lane:
+        """The lane of any variant of an endpoint. Raises SchemaError."""
+        lane = self._lanes.get(variant)
+        if lane is None:
+            lane = self._lanes[variant] = Lane(
+                endpoint,
+                variant,
+                batcher=self._batchers.of(variant),
+                breaker=self._breaker(variant, endpoint),
+                cache=self._cache(variant.endpoint, endpoint.spec.policy.cache),
+            )
+        return lane
+
+    def keep_only(self, endpoints: Mapping[str, Endpoint]) -> None:
+        """Forget what the table does not mention any more; rows under way keep their lanes."""
+        variants = {variant for each in endpoints.values() for variant in each.variants}
+        self._lanes = {v: lane for v, lane in self._lanes.items() if v in variants}
+        self._caches = {
+            name: cache
+            for name, cache in self._caches.items()
+            if name in endpoints and endpoints[name].spec.policy.cache is not None
+        }
+        present = {_key(variant) for variant in variants}
+        self._breakers = {key: each for key, each in self._breakers.items() if key in present}
+        self._batchers.keep_only(variants)
+
+    def caches(self) -> Iterator[EndpointCache]:
+        """Every cache in use."""
+        return iter(self._caches.values())
+
+    def breakers(self) -> Iterator[tuple[tuple[str, str, str], Breaker]]:
+        """Every breaker in use by endpoint, version and variant key."""
+        return iter(self._breakers.items())
+
+    def not_closed(self, now: float) -> dict[str, str]:
+        """The breakers that are not closed, as the gateway's report names them."""
+        return {
+            f"{endpoint}/{variant}": state.name.lower()
+            for (endpoint, _, variant), breaker in tuple(self._breakers.items())
+            if (state := breaker.state(now)) is not State.CLOSED
+        }
+
+    def _cache(self, endpoint: str, spec: CacheSpec | None) -> EndpointCache | None:
+        if spec is None:
+            return None
+        cache = self._caches.get(endpoint)
+        if cache is None:
+            cache = self._caches[endpoint] = EndpointCache(endpoint, spec, self._uniform)
+        cache.spec = spec
+        return cache
+
+    def _breaker(self, variant: Variant, endpoint: Endpoint) -> Breaker | None:
+        spec = endpoint.spec.policy.breaker
+        if spec is None:
+            return None
+        breaker = self._breakers.get(_key(variant))
+        if breaker is None or breaker.spec != spec:
+            breaker = self._breakers[_key(variant)] = Breaker(spec)
+        return breaker
+
+
+def _key(variant: Variant) -> tuple[str, str, str]:
+    return variant.endpoint, variant.spec.version, variant.key
