@@ -1,8 +1,9 @@
 """What the data plane reported: exact aggregates, and rows by which outcomes find predictions.
 
 Endpoints, versions ("flights/2") and variants are plain text here: facts outlive what they tell
-of, and no fact waits for a lookup. `TrafficWindow` and `PredictionRow` are partitioned by day of
-`started_at` and `occurred_at`; see `apps.monitoring.partitions`.
+of, and no fact waits for a lookup. `TrafficWindow`, `TrafficRollup`, `ShadowWindow` and
+`PredictionRow` are partitioned by day of `started_at` or `occurred_at`; see
+`apps.monitoring.partitions`.
 """
 
 from typing import Self
@@ -162,6 +163,43 @@ class TrafficRollup(TrafficCounts):
         "endpoint", "width_s", "started_at", "version_key", "variant", "phase"
     )
     width_s = models.PositiveSmallIntegerField()
+
+
+class ShadowWindow(models.Model):
+    """A shadow beside what was served, over a whole minute or hour (`width_s` 60 or 3600).
+
+    `version_key` is the shadow's, `baseline_key` that of the version which answered. `segment` ""
+    is all rows, else "feature=value". The sums are those of contracts.records.Comparison.
+    """
+
+    pk = models.CompositePrimaryKey(
+        "endpoint", "width_s", "started_at", "version_key", "baseline_key", "segment"
+    )
+    endpoint = models.TextField()
+    width_s = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField()
+    version_key = models.TextField()
+    baseline_key = models.TextField()
+    segment = models.TextField(blank=True)
+    rows = models.BigIntegerField(default=0)
+    labelled = models.BigIntegerField(default=0)
+    agreements = models.BigIntegerField(default=0)
+    timed = models.BigIntegerField(default=0)
+    dropped = models.BigIntegerField(default=0)
+    shift_sum = models.FloatField(default=0)
+    shift_squares = models.FloatField(default=0)
+    delay_sum_ms = models.FloatField(default=0)
+    delay_squares = models.FloatField(default=0)
+    shifts = models.JSONField(default=dict)
+    baseline_latency = models.JSONField(default=dict)
+    shadow_latency = models.JSONField(default=dict)
+    errors = models.JSONField(default=dict)
+
+    class Meta:
+        indexes = (models.Index(fields=["version_key", "started_at"], name="shadow_version"),)
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.version_key} at {self.started_at:%Y-%m-%dT%H:%M:%S}"
 
 
 class RejectedWindow(models.Model):

@@ -11,7 +11,8 @@ from django.db import connection
 TRAFFIC = "monitoring_trafficwindow"
 PREDICTIONS = "monitoring_predictionrow"
 ROLLUPS = "monitoring_trafficrollup"
-TABLES = (TRAFFIC, ROLLUPS, PREDICTIONS)
+SHADOWS = "monitoring_shadowwindow"
+TABLES = (TRAFFIC, ROLLUPS, PREDICTIONS, SHADOWS)
 EPOCH = date(1970, 1, 1)
 BACK_DAYS, AHEAD_DAYS = 400, 3
 

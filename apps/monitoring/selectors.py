@@ -24,6 +24,8 @@ from apps.monitoring.models import (
     UnitFailure,
 )
 from apps.monitoring.performance import Accuracy, PhaseAccuracy
+from apps.monitoring.shadow import ShadowComparison, ShadowTraffic
+from apps.monitoring.shadows import shadow_comparison
 from apps.monitoring.tiling import Tile
 from apps.monitoring.traffic import EndpointTotals, VariantSeries, VariantTraffic
 from apps.monitoring.windows import Selection
@@ -32,6 +34,8 @@ __all__ = [
     "Accuracy",
     "EndpointTotals",
     "FirstFailure",
+    "ShadowComparison",
+    "ShadowTraffic",
     "VariantExposures",
     "VariantSeries",
     "VariantTraffic",
@@ -42,6 +46,7 @@ __all__ = [
     "ingest_state",
     "performance",
     "series",
+    "shadow_comparison",
     "traffic",
 ]
 

@@ -71,6 +71,7 @@ def drop_expired(*, today: date, traffic_days: int, prediction_days: int) -> int
     for table, days in (
         (partitions.TRAFFIC, 2),
         (partitions.ROLLUPS, traffic_days),
+        (partitions.SHADOWS, traffic_days),
         (partitions.PREDICTIONS, prediction_days),
     ):
         with transaction.atomic():

@@ -188,6 +188,7 @@ def _days(envelopes: Iterable[Envelope]) -> set[int]:
         for envelope in envelopes
         for at in (
             *(counter.second for counter in envelope.batch.counters),
+            *(found.second for found in envelope.batch.comparisons),
             *(record.at for record in envelope.batch.records),
         )
     }

@@ -1,14 +1,23 @@
 """Batches folded into rows: pure, and the same whatever the order in which they come."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
+from apps.monitoring.counts import add_counts
+from apps.monitoring.ingest.shadows import ShadowKey, ShadowSums
+from apps.monitoring.tiling import MINUTE, floor
 from contracts.outcomes import Outcome
-from contracts.records import Batch, Counter, Exposure, Failure, Record, Rejected
+from contracts.records import (
+    Batch,
+    Comparison,
+    Counter,
+    Exposure,
+    Failure,
+    Record,
+    Rejected,
+)
 
-Key = TypeVar("Key")
 MAX_TEXT = 500
 LATEST = 4_102_444_800.0  # the year 2100: later times are somebody's mistake of unit
 
@@ -79,6 +88,7 @@ class Facts:
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
+    shadows: dict[ShadowKey, ShadowSums] = field(default_factory=dict)
     refused_outcomes: int = 0
     dropped: int = 0
 
@@ -94,7 +104,10 @@ class Facts:
         for failure in batch.failures:
             self._fail(failure)
         for record in batch.records:
-            self.records.setdefault(record.prediction_id, record)
+            if not record.shadow_of:  # what nobody was answered is in the lake alone
+                self.records.setdefault(record.prediction_id, record)
+        for comparison in batch.comparisons:
+            self._compare(comparison)
         for outcome in batch.outcomes:
             self._observe(outcome)
 
@@ -107,6 +120,7 @@ class Facts:
             "failures": len(self.failures),
             "records": len(self.records),
             "outcomes": len(self.outcomes),
+            "shadows": len(self.shadows),
         }
 
     def _count(self, counter: Counter) -> None:
@@ -128,6 +142,11 @@ class Facts:
         known = self.failures.get(key)
         if known is None or (failure.at, failure.variant) < (known.at, known.variant):
             self.failures[key] = failure
+
+    def _compare(self, found: Comparison) -> None:
+        minute, segment = floor(found.second, MINUTE), clean(found.segment)
+        key = (minute, found.endpoint, found.shadow, found.baseline, segment)
+        self.shadows.setdefault(key, ShadowSums()).add(found)
 
     def _observe(self, outcome: Outcome) -> None:
         if storable(outcome):
@@ -151,12 +170,6 @@ def rolled_up(windows: Windows, width_s: int) -> Windows:
         key = (second // width_s * width_s, endpoint, version, variant, phase)
         wide.setdefault(key, Window()).add(window)
     return wide
-
-
-def add_counts(total: dict[Key, int], more: Mapping[Key, int]) -> None:
-    """Add `more` to `total`, key by key."""
-    for key, count in more.items():
-        total[key] = total.get(key, 0) + count
 
 
 def clean(text: str) -> str:

@@ -32,6 +32,9 @@ COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
     ("cache_hit", "cache_hit", pa.bool_()),
     ("fallback", "fallback", pa.string()),
     ("sample_rate", "sample_rate", pa.float64()),
+    ("route", "route", pa.string()),
+    ("asked", "asked", pa.string()),
+    ("shadow_of", "shadow_of", pa.string()),
 )
 
 

@@ -15,6 +15,7 @@ from apps.monitoring.ingest.facts import (
     rolled_up,
     value_text,
 )
+from apps.monitoring.ingest.shadows import ShadowKey, ShadowSums, widened
 from apps.monitoring.ingest.staging import DbCursor, Row, Staged
 from apps.monitoring.tiling import ROLLED_UP
 
@@ -49,6 +50,22 @@ _TRAFFIC_COLUMNS = {
     **dict.fromkeys(_COUNTS, "jsonb"),
 }
 
+_SHADOW_SUMS = {
+    **dict.fromkeys(("rows", "labelled", "agreements", "timed", "dropped"), "int8"),
+    **dict.fromkeys(("shift_sum", "shift_squares", "delay_sum_ms", "delay_squares"), "float8"),
+}
+_SHADOW_COUNTS = ("shifts", "baseline_latency", "shadow_latency", "errors")
+_SHADOW_ALL = ", ".join((*_SHADOW_SUMS, *_SHADOW_COUNTS))
+_SHADOW_MERGE = ", ".join(
+    [
+        *(f"{name} = held.{name} + excluded.{name}" for name in _SHADOW_SUMS),
+        *(
+            f"{name} = monitoring_add_counts(held.{name}, excluded.{name})"
+            for name in _SHADOW_COUNTS
+        ),
+    ]
+)
+
 WINDOWS = Staged(
     "new_windows",
     _TRAFFIC_COLUMNS,
@@ -71,6 +88,28 @@ ROLLUPS = Staged(
     FROM new_rollups ORDER BY endpoint, width_s, second, version_key, variant, phase
     ON CONFLICT (endpoint, width_s, started_at, version_key, variant, phase)
     DO UPDATE SET {_MERGE}
+    """,  # noqa: S608  # names of columns, all from this module
+)
+
+SHADOWS = Staged(
+    "new_shadows",
+    {
+        "width_s": "int2",
+        "start": "int8",
+        "endpoint": "text",
+        "version_key": "text",
+        "baseline_key": "text",
+        "segment": "text",
+        **_SHADOW_SUMS,
+        **dict.fromkeys(_SHADOW_COUNTS, "jsonb"),
+    },
+    f"""
+    INSERT INTO monitoring_shadowwindow AS held
+        (endpoint, width_s, started_at, version_key, baseline_key, segment, {_SHADOW_ALL})
+    SELECT endpoint, width_s, to_timestamp(start), version_key, baseline_key, segment, {_SHADOW_ALL}
+    FROM new_shadows ORDER BY endpoint, width_s, start, version_key, baseline_key, segment
+    ON CONFLICT (endpoint, width_s, started_at, version_key, baseline_key, segment)
+    DO UPDATE SET {_SHADOW_MERGE}
     """,  # noqa: S608  # names of columns, all from this module
 )
 
@@ -212,6 +251,7 @@ def write(cursor: DbCursor, facts: Facts) -> None:
         (FAILURES, _failures(facts) if facts.failures else None),
         (PREDICTIONS, _predictions(facts) if facts.records else None),
         (OUTCOMES, _outcomes(facts) if facts.outcomes else None),
+        (SHADOWS, _shadows(facts.shadows) if facts.shadows else None),
         (WINDOWS, _windows(facts.windows) if facts.windows else None),
         (ROLLUPS, _rollups(facts.windows) if facts.windows else None),
     ):
@@ -234,6 +274,14 @@ def _window(key: WindowKey, window: Window) -> Row:
     sums = (getattr(window, name) for name in _SUMS)
     counts = (Jsonb(getattr(window, name)) for name in _COUNTS)
     return (*key, *sums, *counts)
+
+
+def _shadows(minutes: dict[ShadowKey, ShadowSums]) -> Iterator[Row]:
+    for width_s in ROLLED_UP:
+        for key, found in widened(minutes, width_s).items():
+            sums = (getattr(found, name) for name in _SHADOW_SUMS)
+            counts = (Jsonb(getattr(found, name)) for name in _SHADOW_COUNTS)
+            yield (width_s, *key, *sums, *counts)
 
 
 def _rejected(facts: Facts) -> Iterator[Row]:
