@@ -147,7 +147,7 @@ def serving(site: rig.Rig, peer: Peer) -> Iterator[int]:
         running.wait_ready()
         yield port
     finally:
-        running.kill()
+        running.stop()
 
 
 def report_peer(name: str, rates: list[tuple[float, float]]) -> float:
