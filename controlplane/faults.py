@@ -28,7 +28,7 @@ class PageErrors(MiddlewareMixin):
         if for_program(request):
             return problem(exception.status, exception.title, exception.detail, exception.code)
         if exception.status == HTTPStatus.UNAUTHORIZED:
-            return _to_sign_in(request)
+            return to_sign_in(request)
         context = {
             "title": exception.title,
             "detail": exception.detail,
@@ -96,6 +96,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     return render(request, "errors/problem.html", context, status=HTTPStatus.FORBIDDEN)
 
 
-def _to_sign_in(request: HttpRequest) -> HttpResponse:
+def to_sign_in(request: HttpRequest) -> HttpResponse:
+    """To the sign-in page, and back here afterwards."""
     query = urlencode({"next": request.get_full_path()})
     return HttpResponseRedirect(f"{settings.LOGIN_URL}?{query}")

@@ -1,14 +1,18 @@
 """Every route of the web process: pages, REST, OpenAPI, admin."""
 
+from http import HTTPStatus
 from importlib.util import find_spec
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.accounts.access import Permission
 from apps.deployments.api.views import Deploy
-from controlplane import health, metrics, views
+from controlplane import faults, health, metrics, views
 
 
 class SchemaView(SpectacularAPIView):
@@ -21,6 +25,14 @@ class DocsView(SpectacularSwaggerView):
     """The OpenAPI document, to read and try."""
 
     permissions = {"GET": Permission.VIEW}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """A person without a session is sent to sign in; a program gets the problem."""
+        answer = super().dispatch(request, *args, **kwargs)
+        refused = answer.status_code == HTTPStatus.UNAUTHORIZED
+        if refused and "text/html" in request.headers.get("Accept", ""):
+            return faults.to_sign_in(request)
+        return answer
 
 
 APPS = (

@@ -48,6 +48,16 @@ def test_api_route__without_credentials__401(client: Client, route: Route) -> No
         assert call(client, route, method, {}) == HTTPStatus.UNAUTHORIZED, method
 
 
+def test_api_docs__nobody_signed_in__browsers_are_sent_to_sign_in(client: Client) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+    answer = client.get("/api/docs/", headers=browser)
+    assert answer.status_code == HTTPStatus.FOUND
+    assert answer["Location"] == "/sign-in/?next=%2Fapi%2Fdocs%2F"
+    program = client.get("/api/docs/", headers={"Accept": "*/*"})
+    assert program.status_code == HTTPStatus.UNAUTHORIZED
+    assert program["Content-Type"] == "application/problem+json"
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("route", PAGES, ids=lambda route: route.name)
 def test_page__nobody_signed_in__sent_to_sign_in(client: Client, route: Route) -> None:
