@@ -72,12 +72,17 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Per-endpoint serving limits; times in milliseconds, sizes in rows."""
+    """Per-endpoint serving limits; times in milliseconds, sizes in rows.
+
+    Explanations have a deadline and a queue of their own.
+    """
 
     deadline_ms: int = 1_000
     max_batch: int = 32
     max_delay_ms: int = 10
     max_queue: int = 2_048
+    explain_deadline_ms: int = 10_000
+    explain_queue: int = 8
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
