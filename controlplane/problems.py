@@ -56,13 +56,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _of_domain(error: DomainError) -> Response:
-    path = f"$.{error.field}" if error.field else ""
+    faults = [{"path": f"$.{path}", "detail": detail} for path, detail in error.faults]
     response = problem(
         status=error.status,
         title=error.title,
         detail=error.detail,
         code=error.code,
-        errors=[{"path": path, "detail": error.detail}] if path else None,
+        errors=faults or None,
     )
     if error.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Bearer realm="switchyard"'

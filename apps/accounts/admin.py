@@ -55,8 +55,18 @@ class MembershipAdmin(ReadOnlyAdmin):
 class ServiceAccountAdmin(ReadOnlyAdmin):
     """Programs."""
 
-    list_display = ("name", "team", "role", "responsible", "created_at", "disabled_at")
-    list_filter = ("team", "role")
+    list_display = (
+        "name",
+        "team",
+        "role",
+        "responsible",
+        "requests_per_second",
+        "burst",
+        "tier",
+        "budget",
+        "disabled_at",
+    )
+    list_filter = ("team", "role", "tier")
     list_select_related = ("team", "responsible")
     search_fields = ("name",)
     actions = ("disable", "enable")

@@ -1,8 +1,10 @@
 """Service accounts and tokens: every write; `services` offers them to other apps."""
 
 import math
+import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -16,14 +18,29 @@ from apps.accounts.access import (
     authorise,
 )
 from apps.accounts.errors import AlreadyDone, NameTaken, PermissionDenied
-from apps.accounts.models import ServiceAccount, Team, Token, User
+from apps.accounts.models import TIER_PATTERN, ServiceAccount, Team, Token, User
 from apps.accounts.principals import TOKEN_PREFIX, token_digest
 from apps.events.errors import Invalid
 from apps.events.services import record
 
 LONGEST_LIFE = timedelta(days=366)
 PREFIX_LENGTH = 12
+MOST_BURST = 1_000_000
 Owner = User | ServiceAccount
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientLimits:
+    """What a client of the data plane may: see ServiceAccount for units and what 0 means."""
+
+    endpoints: tuple[str, ...] = ()
+    requests_per_second: float = 0.0
+    burst: int = 0
+    tier: str = ""
+    budget: float = 0.0
+
+
+UNLIMITED = ClientLimits()
 
 
 @transaction.atomic
@@ -34,16 +51,15 @@ def create_service_account(
     team: Team,
     role: Role,
     responsible: User,
-    endpoints: Sequence[str] = (),
-    requests_per_second: float = 0.0,
+    limits: ClientLimits = UNLIMITED,
 ) -> ServiceAccount:
-    """Add a program with a human who answers for it.
+    """Add a program with a human who answers for it; `limits` bind clients of the data plane.
 
-    `endpoints` empty means every endpoint, `requests_per_second` 0 no limit; both bind clients of
-    the data plane. Raises Invalid (a role that only humans hold, an inactive human), NameTaken.
+    Raises Invalid (a role that only humans hold, an inactive human, limits), NameTaken.
     """
     authorise(actor, Permission.ADMINISTER, team_key=team.key)
-    _check_account(role, responsible, requests_per_second)
+    _check_account(role, responsible)
+    _check_limits(role, limits)
     try:
         with transaction.atomic():
             account = ServiceAccount.objects.create(
@@ -51,13 +67,34 @@ def create_service_account(
                 team=team,
                 role=role.value,
                 responsible=responsible,
-                endpoints=list(endpoints),
-                requests_per_second=requests_per_second,
+                **_columns(limits),
             )
     except IntegrityError as error:
         raise NameTaken(f"there is a service account {name} already", field="name") from error
     _record_account(actor, account, "created", after=_account_facts(account))
     return account
+
+
+@transaction.atomic
+def limit_service_account(
+    *, actor: Principal, account: ServiceAccount, limits: ClientLimits, reason: str
+) -> ServiceAccount:
+    """Give a client of the data plane other limits; gateways hear of it within a second."""
+    authorise(actor, Permission.ADMINISTER, team_key=account.team.key)
+    if not reason.strip():
+        raise Invalid("say why", field="reason")
+    locked = ServiceAccount.objects.select_for_update(of=("self",)).select_related(
+        "team", "responsible"
+    )
+    fresh = locked.get(pk=account.pk)
+    _check_limits(Role(fresh.role), limits)
+    before = _account_facts(fresh)
+    for name, value in _columns(limits).items():
+        setattr(fresh, name, value)
+    fresh.save(update_fields=list(_columns(limits)))
+    after = _account_facts(fresh)
+    _record_account(actor, fresh, "limited", before=before, after=after, reason=reason)
+    return fresh
 
 
 @transaction.atomic
@@ -193,13 +230,32 @@ def _check_expiry(expires_at: datetime) -> None:
         )
 
 
-def _check_account(role: Role, responsible: User, requests_per_second: float) -> None:
+def _check_account(role: Role, responsible: User) -> None:
     if role not in SERVICE_ROLES:
         raise Invalid(f"{role} is a role of people: a program never signs", field="role")
     if not responsible.is_active:
         raise Invalid(f"{responsible.username} is deactivated", field="responsible")
-    if not (math.isfinite(requests_per_second) and requests_per_second >= 0):
+
+
+def _check_limits(role: Role, limits: ClientLimits) -> None:
+    if role is not Role.CLIENT and (limits.burst or limits.tier or limits.budget):
+        field = "burst" if limits.burst else "tier" if limits.tier else "budget"
+        raise Invalid("only clients of the data plane have one", field=field)
+    rate = limits.requests_per_second
+    if not (math.isfinite(rate) and rate >= 0):
         raise Invalid("a rate is 0 (no limit) or more", field="requests_per_second")
+    if not 0 <= limits.burst <= MOST_BURST:
+        raise Invalid(f"a burst is 0 (one second's worth) to {MOST_BURST}", field="burst")
+    if limits.burst and not rate:
+        raise Invalid("without a rate there is nothing to burst", field="burst")
+    if limits.tier and not re.fullmatch(TIER_PATTERN, limits.tier):
+        raise Invalid("a tier is made of a-z, 0-9 and hyphens, up to 40", field="tier")
+    if not (math.isfinite(limits.budget) and limits.budget >= 0):
+        raise Invalid("a budget is 0 (any) or more dollars per 1,000", field="budget")
+
+
+def _columns(limits: ClientLimits) -> dict[str, object]:
+    return {**asdict(limits), "endpoints": list(limits.endpoints)}
 
 
 def _revoke(token: Token) -> None:
@@ -221,6 +277,7 @@ def _record_account(
     account: ServiceAccount,
     what: str,
     *,
+    before: dict[str, object] | None = None,
     after: dict[str, object] | None = None,
     reason: str = "",
 ) -> None:
@@ -229,6 +286,7 @@ def _record_account(
         verb=f"service_account.{what}",
         object_key=account.key,
         team_key=account.team.key,
+        before=before,
         after=after,
         reason=reason,
     )
@@ -260,6 +318,9 @@ def _account_facts(account: ServiceAccount) -> dict[str, object]:
         "responsible": account.responsible.key,
         "endpoints": account.endpoints,
         "requests_per_second": account.requests_per_second,
+        "burst": account.burst,
+        "tier": account.tier,
+        "budget": account.budget,
     }
 
 

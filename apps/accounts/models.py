@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from apps.accounts.access import HUMAN_ROLES, SERVICE_ROLES, Role
 
+TIER_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
 ROLE_CHOICES = [(role.value, role.value) for role in Role]
 # In the order of the enum: a set's order would make migrations of its own.
 HUMAN_ROLE_VALUES = [role.value for role in Role if role in HUMAN_ROLES]
@@ -66,7 +67,12 @@ class Membership(models.Model):
 
 
 class ServiceAccount(models.Model):
-    """A program that acts for a team, with a human who answers for it."""
+    """A program that acts for a team, with a human who answers for it.
+
+    What follows binds clients of the data plane alone: `endpoints` empty means all,
+    `requests_per_second` 0 no limit, `burst` 0 one second's worth; `tier` and `budget` (dollars
+    per 1,000 predictions, 0 = any) are what routing rules look at.
+    """
 
     name = models.SlugField(max_length=80, unique=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="service_accounts")
@@ -76,6 +82,9 @@ class ServiceAccount(models.Model):
     )
     endpoints = ArrayField(models.CharField(max_length=100), default=list, blank=True)
     requests_per_second = models.FloatField(default=0)
+    burst = models.PositiveIntegerField(default=0)
+    tier = models.CharField(max_length=40, blank=True)
+    budget = models.FloatField(default=0)
     created_at = models.DateTimeField(db_default=Now())
     disabled_at = models.DateTimeField(null=True, blank=True)
 
@@ -87,6 +96,14 @@ class ServiceAccount(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(requests_per_second__gte=0), name="service_account_rate"
+            ),
+            models.CheckConstraint(
+                condition=Q(burst__gte=0) & (Q(burst=0) | Q(requests_per_second__gt=0)),
+                name="service_account_burst",
+            ),
+            models.CheckConstraint(condition=Q(budget__gte=0), name="service_account_budget"),
+            models.CheckConstraint(
+                condition=Q(tier="") | Q(tier__regex=TIER_PATTERN), name="service_account_tier"
             ),
         )
 

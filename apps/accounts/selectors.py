@@ -74,6 +74,9 @@ def clients_document(revision: int) -> ClientsDocument:
                 key_digests=keys[account.pk],
                 endpoints=tuple(account.endpoints),
                 requests_per_second=account.requests_per_second,
+                burst=account.burst,
+                tier=account.tier,
+                budget=account.budget,
             )
             for account in accounts
         ),

@@ -13,10 +13,12 @@ from apps.accounts.access import (
     authorise_anywhere,
 )
 from apps.accounts.credentials import (
+    ClientLimits,
     create_service_account,
     disable_service_account,
     enable_service_account,
     issue_token,
+    limit_service_account,
     revoke_token,
     rotate_token,
 )
@@ -26,6 +28,7 @@ from apps.events.errors import Invalid, NotFound
 from apps.events.services import record
 
 __all__ = [
+    "ClientLimits",
     "add_member",
     "create_service_account",
     "create_team",
@@ -34,6 +37,7 @@ __all__ = [
     "disable_service_account",
     "enable_service_account",
     "issue_token",
+    "limit_service_account",
     "record_sign_in",
     "remove_member",
     "revoke_token",

@@ -1,21 +1,27 @@
 """The root of every domain error; `controlplane.problems` turns them into problem details."""
 
+from collections.abc import Sequence
+
 
 class DomainError(Exception):
     """Something that the domain refuses, in words for whoever asked.
 
     `code` is stable and machine-readable, `status` the HTTP status that fits, `field` the input
-    field at fault (a JSON path), if one is.
+    field at fault (a JSON path), if one is. `faults` are pairs (path, words) for an error that
+    tells of several fields at once.
     """
 
     code = "refused"
     title = "Refused"
     status = 409
 
-    def __init__(self, detail: str, *, field: str | None = None) -> None:
+    def __init__(
+        self, detail: str, *, field: str | None = None, faults: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.field = field
+        self.faults = tuple(faults) or (((field, detail),) if field else ())
 
 
 class NotFound(DomainError):

@@ -102,6 +102,7 @@ def start_experiment(
         reason=reason,
         new_candidate=True,
         experiment_key=experiment.key,
+        carry=True,
     )
     _tell(actor, experiment, "started", reason=reason, after={"baseline_phase": phase.number})
     return experiment

@@ -5,85 +5,17 @@ becomes part of a specification.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import get_args
 
-from apps.routing.errors import InvalidWeights, NoBackend, VersionNotApproved
-from contracts.routing import (
-    BUCKETS,
-    BucketRange,
-    EndpointSpec,
-    Guardrail,
-    Limits,
-    UnitKind,
-    VariantRole,
-    VariantSpec,
-)
-from contracts.schema import Labelling, ModelSchema
+from apps.routing.ensembles import check_ensembles
+from apps.routing.errors import InvalidSettings, InvalidWeights, NoBackend, VersionNotApproved
+from apps.routing.fitting import fit
+from apps.routing.plain import MEMBER, SHADOW, EndpointFacts, PhaseFacts, VariantFacts
+from contracts.routing import BUCKETS, BucketRange, EndpointSpec, VariantRole, VariantSpec
 from serving import allocation
 
-SHADOW = "shadow"
 ROLES: frozenset[str] = frozenset(get_args(VariantRole))
 MAX_VARIANTS = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendFacts:
-    """Where a version answers: Triton's name for it, and "host:port" of each server."""
-
-    entry: str
-    addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class VersionFacts:
-    """What the compiler must know of a version.
-
-    `may_serve`: its stage allows all traffic; `may_shadow`: at least mirrored traffic.
-    """
-
-    key: str
-    number: int
-    semantic_version: str
-    may_serve: bool
-    may_shadow: bool
-    schema: ModelSchema
-    labelling: Labelling
-    backend: BackendFacts | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantFacts:
-    """A version in a role; `weight` in buckets of 10,000."""
-
-    key: str
-    role: VariantRole
-    version: VersionFacts
-    weight: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class EndpointFacts:
-    """What stays the same from phase to phase."""
-
-    name: str
-    team: str
-    unit_kind: UnitKind
-    sample_rate: float
-    limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PhaseFacts:
-    """What stays the same for one stretch of time."""
-
-    number: int
-    salt: str
-    variants: tuple[VariantFacts, ...]
-    ranges: tuple[BucketRange, ...]
-    rollout: str = ""
-    experiment: str = ""
-    guardrails: tuple[Guardrail, ...] = ()
 
 
 def compile_spec(
@@ -91,8 +23,9 @@ def compile_spec(
 ) -> EndpointSpec:
     """The specification of `endpoint` in `phase`.
 
-    Raises VersionNotApproved or NoBackend naming the variant at fault, and InvalidWeights when
-    variants, weights and ranges do not describe one allocation.
+    Raises VersionNotApproved or NoBackend naming the variant at fault, InvalidWeights when
+    variants, weights and ranges do not describe one allocation, and InvalidSettings naming every
+    field of a policy that this allocation cannot follow.
     """
     check_variants(phase.variants)
     check_allocation(phase)
@@ -103,6 +36,9 @@ def compile_spec(
         _variant_spec(variant, path=f"weights[{number}].version")
         for number, variant in enumerate(phase.variants)
     )
+    fitted = fit(endpoint, phase.variants)
+    if fitted.refused:
+        raise InvalidSettings(fitted.refused)
     return EndpointSpec(
         name=endpoint.name,
         team=endpoint.team,
@@ -117,6 +53,7 @@ def compile_spec(
         guardrails=phase.guardrails,
         acknowledged_overrides=tuple(sorted(acknowledged)),
         limits=endpoint.limits,
+        policy=fitted.policy,
     )
 
 
@@ -129,6 +66,7 @@ def check_variants(variants: Sequence[VariantFacts]) -> None:
         _check_variant(variant, path=f"weights[{number}]", seen=seen)
         seen.add(variant.key)
     _check_stable(variants)
+    check_ensembles(variants)
     total = sum(variant.weight for variant in variants)
     if total != BUCKETS:
         raise InvalidWeights(
@@ -146,8 +84,10 @@ def _check_variant(variant: VariantFacts, *, path: str, seen: set[str]) -> None:
         raise InvalidWeights(f"role {variant.role!r} is none of {known}", field=f"{path}.role")
     if variant.weight < 0:
         raise InvalidWeights("a weight cannot be negative", field=f"{path}.weight")
-    if variant.role == SHADOW and variant.weight:
-        raise InvalidWeights("a shadow answers nobody: its weight is 0", field=f"{path}.weight")
+    if variant.role in (SHADOW, MEMBER) and variant.weight:
+        raise InvalidWeights(
+            f"a {variant.role} answers nobody by itself: its weight is 0", field=f"{path}.weight"
+        )
 
 
 def _check_stable(variants: Sequence[VariantFacts]) -> None:
@@ -209,6 +149,8 @@ def _variant_spec(variant: VariantFacts, *, path: str) -> VariantSpec:
         addresses=backend.addresses,
         schema=version.schema,
         labelling=version.labelling,
+        ensemble=variant.ensemble,
+        explainer=backend.explainer,
     )
 
 

@@ -1,5 +1,8 @@
 """What this app refuses. Free of Django: the pure compiler raises these too."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from apps.events.errors import Conflict, DomainError, Invalid
 
 
@@ -43,3 +46,21 @@ class InvalidWeights(Invalid):
 
     code = "invalid-weights"
     title = "Invalid weights"
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field: its JSON path, and in words."""
+
+    path: str
+    detail: str
+
+
+class InvalidSettings(Invalid):
+    """Settings of an endpoint that cannot be read, make no sense, or fit nothing that it serves."""
+
+    code = "invalid-settings"
+    title = "Invalid settings"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        first = faults[0]
+        super().__init__(f"{first.path}: {first.detail}", field=first.path, faults=faults)

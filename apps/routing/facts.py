@@ -1,51 +1,61 @@
 """From rows to the compiler's plain facts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from apps.events.errors import Invalid
 from apps.registry.models import ModelVersion
 from apps.registry.selectors import Allowance, traffic_allowance
-from apps.routing.compiler import (
+from apps.routing.errors import InvalidSettings
+from apps.routing.models import Backend, BackendState, Endpoint, Phase
+from apps.routing.plain import (
     BackendFacts,
     EndpointFacts,
     PhaseFacts,
+    TargetFacts,
     VariantFacts,
     VersionFacts,
 )
-from apps.routing.models import Backend, BackendState, Endpoint, Phase
-from contracts.routing import Guardrail, Limits
-
-
-class EndpointSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `Endpoint.settings` may hold."""
-
-    limits: Limits = Limits()
+from apps.routing.policy import EndpointSettings, check
+from apps.routing.reading import read
+from contracts.policy import Ensemble
+from contracts.routing import Guardrail
 
 
 def settings_of(value: object) -> EndpointSettings:
-    """Typed settings. Raises Invalid naming what does not fit."""
-    try:
-        settings = msgspec.convert(value, EndpointSettings)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"settings: {error}", field="settings") from error
-    limits = msgspec.structs.asdict(settings.limits)
-    wrong = next((name for name, number in limits.items() if number <= 0), None)
-    if wrong:
-        raise Invalid(f"settings: {wrong} must be positive", field=f"settings.limits.{wrong}")
+    """Settings that somebody wants. Raises InvalidSettings, naming all that makes no sense."""
+    settings = read(value, EndpointSettings, path="settings")
+    faults = check(settings)
+    if faults:
+        raise InvalidSettings(faults)
     return settings
+
+
+def stored_settings(endpoint: Endpoint) -> EndpointSettings:
+    """Settings that were checked when they were stored: no stricter check of today's stops them."""
+    return msgspec.convert(endpoint.settings, EndpointSettings)
 
 
 def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:
     """What the compiler needs of an endpoint."""
+    settings = stored_settings(endpoint)
     return EndpointFacts(
         name=endpoint.name,
         team=endpoint.team.key,
         unit_kind="user" if endpoint.unit_kind == "user" else "request",
         sample_rate=endpoint.sample_rate,
-        limits=settings_of(endpoint.settings).limits,
+        limits=settings.limits,
+        policy=settings.policy,
+        targets=_targets(rule.endpoint for rule in settings.policy.rules),
     )
+
+
+def _targets(names: Iterable[str]) -> dict[str, TargetFacts]:
+    wanted = set(names)
+    if not wanted:
+        return {}
+    rows = Endpoint.objects.filter(name__in=wanted).values_list("name", "team__key", "digest")
+    return {name: TargetFacts(team, bool(digest)) for name, team, digest in rows}
 
 
 def backend_facts(version: ModelVersion) -> BackendFacts | None:
@@ -53,7 +63,9 @@ def backend_facts(version: ModelVersion) -> BackendFacts | None:
     backend = Backend.objects.filter(version=version, state=BackendState.READY.value).first()
     if backend is None:
         return None
-    return BackendFacts(entry=backend.entry, addresses=tuple(backend.addresses))
+    return BackendFacts(
+        entry=backend.entry, addresses=tuple(backend.addresses), explainer=backend.explainer
+    )
 
 
 def version_facts(version: ModelVersion) -> VersionFacts:
@@ -83,6 +95,7 @@ def phase_facts(phase: Phase, versions: Iterable[ModelVersion]) -> PhaseFacts:
                 role=variant["role"],
                 version=facts[variant["version_id"]],
                 weight=variant["weight"],
+                ensemble=ensemble_of(variant),
             )
             for variant in phase.variants
         ),
@@ -91,6 +104,12 @@ def phase_facts(phase: Phase, versions: Iterable[ModelVersion]) -> PhaseFacts:
         experiment=phase.experiment_key,
         guardrails=guardrails_of(phase.guardrails),
     )
+
+
+def ensemble_of(variant: Mapping[str, object]) -> Ensemble | None:
+    """Typed ensemble of a variant in a phase's JSON, if it carries one."""
+    stored = variant.get("ensemble")
+    return None if stored is None else msgspec.convert(stored, Ensemble)
 
 
 def guardrails_of(stored: Sequence[object]) -> tuple[Guardrail, ...]:

@@ -45,12 +45,16 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         ).distinct()
 
     def described(self) -> Self:
-        """With team, model, the phase that runs and the newest generation's number."""
+        """With team, model, the phase that runs, the newest generation's number and what that
+        one left out of the policy."""
         newest = Generation.objects.filter(endpoint=OuterRef("pk")).order_by("-epoch", "-number")
         return (
             self.select_related("team", "model")
             .prefetch_related(Prefetch("phases", queryset=Phase.objects.current()))
-            .annotate(generation=Subquery(newest.values("number")[:1]))
+            .annotate(
+                generation=Subquery(newest.values("number")[:1]),
+                left_out=Subquery(newest.values("left_out")[:1]),
+            )
         )
 
 
@@ -114,11 +118,15 @@ class Endpoint(models.Model):
 
 
 class Backend(models.Model):
-    """Where a version answers: Triton's name for it and "host:port" of each server's gRPC."""
+    """Where a version answers: Triton's name for it and "host:port" of each server's gRPC.
+
+    `explainer` is Triton's name of what explains the version there; empty = nothing does.
+    """
 
     version = models.OneToOneField(ModelVersion, on_delete=models.PROTECT, related_name="backend")
     entry = models.CharField(max_length=100)
     addresses = models.JSONField()
+    explainer = models.CharField(max_length=120, blank=True)
     state = models.CharField(
         max_length=20, choices=BackendState.choices, default=BackendState.READY.value
     )
@@ -162,7 +170,8 @@ class PhaseQuerySet(models.QuerySet["Phase"]):
 class Phase(models.Model):
     """A stretch of time in which variants, ratios and salt of an endpoint did not change.
 
-    `variants`: list of {"key", "role", "version": "flights/2", "version_id", "weight"}; `ranges`:
+    `variants`: list of {"key", "role", "version": "flights/2", "version_id", "weight"}, of those
+    that combine others also {"ensemble": contracts.policy.Ensemble as JSON}; `ranges`:
     list of [start, stop, key]; `guardrails`: contracts.routing.Guardrail as JSON.
     `restored_from` is the number of the phase whose allocation this one brought back.
     """
@@ -235,7 +244,8 @@ class Spec(models.Model):
 class Generation(models.Model):
     """One change of the routing table; rows are only ever inserted.
 
-    The table at generation N names, for each endpoint, its newest row up to N.
+    The table at generation N names, for each endpoint, its newest row up to N. `left_out` is what
+    of the endpoint's policy the specification is without: list of {"path", "detail"}.
     """
 
     epoch = models.PositiveIntegerField()
@@ -248,6 +258,7 @@ class Generation(models.Model):
     issued_at = models.DateTimeField()
     actor_key = models.CharField(max_length=200)
     reason = models.TextField(blank=True)
+    left_out = models.JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ("-id",)
@@ -310,7 +321,10 @@ class GatewayState(models.TextChoices):
 
 
 class GatewayReport(models.Model):
-    """The last that a gateway said of itself; `seen_at` is by the control plane's own clock."""
+    """The last that a gateway said of itself; `seen_at` is by the control plane's own clock.
+
+    `breakers` and `replicas_out` are as in contracts.routing.GatewayReport.
+    """
 
     gateway = models.CharField(max_length=100, primary_key=True)
     state = models.CharField(
@@ -325,6 +339,8 @@ class GatewayReport(models.Model):
     spool_bytes = models.PositiveBigIntegerField(default=0)
     dropped = models.PositiveBigIntegerField(default=0)
     rejected_index = models.TextField(blank=True)
+    breakers = models.JSONField(default=dict, blank=True)
+    replicas_out = models.JSONField(default=list, blank=True)
     swapped_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     reported_at = models.DateTimeField()

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -10,6 +11,7 @@ from apps.accounts import services
 from apps.accounts.access import Principal, Role, system
 from apps.accounts.models import ServiceAccount, Team, Token, User
 from apps.accounts.principals import of_user
+from apps.accounts.services import ClientLimits
 
 TESTS = system("tests")
 PASSWORD = "correct horse battery"
@@ -45,7 +47,7 @@ def principal(role: Role, *, team_key: str = "flights") -> Principal:
     return of_user(user(role, team_key=team_key))
 
 
-def service_account(role: Role = Role.CI, *, name: str = "", **fields: object) -> ServiceAccount:
+def service_account(role: Role = Role.CI, *, name: str = "", **limits: Any) -> ServiceAccount:
     """A new program of the team flights, answered for by a new scientist."""
     return services.create_service_account(
         actor=TESTS,
@@ -53,7 +55,7 @@ def service_account(role: Role = Role.CI, *, name: str = "", **fields: object) -
         team=team(),
         role=role,
         responsible=user(Role.SCIENTIST),
-        **fields,  # type: ignore[arg-type]  # passed on as they are
+        limits=ClientLimits(**limits),
     )
 
 

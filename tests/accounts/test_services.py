@@ -236,7 +236,7 @@ def test_revoke_token__reason__is_in_the_log() -> None:
 
 def test_clients_document__live_client__is_listed_with_its_limits() -> None:
     account = factories.service_account(
-        Role.CLIENT, endpoints=["flights"], requests_per_second=50.0
+        Role.CLIENT, endpoints=("flights",), requests_per_second=50.0
     )
     token, _ = factories.token(account)
     (client,) = selectors.clients_document(7).clients

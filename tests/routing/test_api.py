@@ -49,7 +49,7 @@ def test_endpoints__same_name_again__conflict_names_the_field(api: APIClient) ->
         ({"name": "a", "model": "flights", "sample_rate": 2}, "$.sample_rate"),
         ({"name": "a", "model": "flights", "unit_kind": "tribe"}, "$.unit_kind"),
         ({"name": "a", "model": "flights", "colour": "red"}, "$.colour"),
-        ({"name": "a", "model": "flights", "settings": {"limit": 1}}, "$.settings"),
+        ({"name": "a", "model": "flights", "settings": {"limit": 1}}, "$.settings.limit"),
         (
             {"name": "a", "model": "flights", "settings": {"limits": {"deadline_ms": 0}}},
             "$.settings.limits.deadline_ms",

@@ -6,19 +6,9 @@ from itertools import product
 import pytest
 
 from apps.events.errors import DomainError
-from apps.routing.compiler import (
-    ROLES,
-    BackendFacts,
-    EndpointFacts,
-    PhaseFacts,
-    VariantFacts,
-    VersionFacts,
-    compile_spec,
-    moves,
-    next_ranges,
-    successors,
-)
+from apps.routing.compiler import ROLES, compile_spec, moves, next_ranges, successors
 from apps.routing.errors import InvalidWeights, NoBackend, VersionNotApproved
+from apps.routing.plain import BackendFacts, EndpointFacts, PhaseFacts, VariantFacts, VersionFacts
 from contracts.routing import BucketRange, Guardrail, decode_spec, encode_spec, spec_digest
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 from serving.allocation import allocate
@@ -67,7 +57,7 @@ def test_spec__encoded__comes_back_by_its_digest() -> None:
         decode_spec(body + b" ", digest=spec_digest(body))
 
 
-@pytest.mark.parametrize(("role", "weight"), list(product(sorted(ROLES - {"shadow"}), (0, 500))))
+@pytest.mark.parametrize(("role", "weight"), list(product(sorted(ROLES - {"shadow", "member"}), (0, 500))))
 @pytest.mark.parametrize("version", [STAGING, DEV])
 def test_compile__unapproved_in_any_serving_role__refused(
     version: VersionFacts, role: str, weight: int

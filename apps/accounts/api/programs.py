@@ -12,8 +12,17 @@ from rest_framework.serializers import BaseSerializer
 
 from apps.accounts import services
 from apps.accounts.access import Permission
-from apps.accounts.api.base import REASON_LENGTH, Action, ApiView, ListView, ReasonInput
+from apps.accounts.api.base import (
+    REASON_LENGTH,
+    Action,
+    ApiView,
+    ListView,
+    ReasonInput,
+    validated,
+)
 from apps.accounts.api.serializers import (
+    LIMITS,
+    ClientLimitsChange,
     IssuedTokenSerializer,
     RotationInput,
     ServiceAccountInput,
@@ -24,6 +33,7 @@ from apps.accounts.api.serializers import (
 from apps.accounts.errors import PermissionDenied
 from apps.accounts.models import ServiceAccount, Token, User
 from apps.accounts.selectors import get_service_account, get_team, get_token, get_user
+from apps.accounts.services import ClientLimits
 
 TAGS = ["accounts"]
 NEW_ACCOUNT = OpenApiExample(
@@ -35,7 +45,15 @@ NEW_ACCOUNT = OpenApiExample(
         "responsible": "operator",
         "endpoints": ["flights"],
         "requests_per_second": 200,
+        "burst": 400,
+        "tier": "gold",
+        "budget": 0.5,
     },
+    request_only=True,
+)
+LESS = OpenApiExample(
+    "Fewer requests, larger bursts",
+    value={"requests_per_second": 50, "burst": 500, "reason": "their batch job starts at noon"},
     request_only=True,
 )
 NEW_TOKEN = OpenApiExample(
@@ -81,16 +99,18 @@ class ServiceAccountsView(Action, ListView):
         """Add a program, with the human who answers for it."""
         return services.create_service_account(
             actor=self.principal,
-            team=get_team(given.pop("team")),
-            responsible=get_user(given.pop("responsible")),
-            **given,
+            name=given["name"],
+            team=get_team(given["team"]),
+            role=given["role"],
+            responsible=get_user(given["responsible"]),
+            limits=_limits(given),
         )
 
 
 class ServiceAccountView(ApiView):
     """One program."""
 
-    permissions = {"GET": Permission.VIEW}
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.ADMINISTER}
 
     @extend_schema(
         operation_id="service_accounts_read", tags=TAGS, responses=ServiceAccountSerializer
@@ -98,6 +118,25 @@ class ServiceAccountView(ApiView):
     def get(self, request: Request, name: str) -> Response:
         """A program, its human and its limits."""
         return Response(ServiceAccountSerializer(get_service_account(name)).data)
+
+    @extend_schema(
+        operation_id="service_accounts_limit",
+        tags=TAGS,
+        request=ClientLimitsChange,
+        responses=ServiceAccountSerializer,
+        examples=[LESS],
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        """Change what a client may; gateways hear of it within a second."""
+        given = validated(ClientLimitsChange(data=request.data))
+        account = get_service_account(name)
+        changed = services.limit_service_account(
+            actor=self.principal,
+            account=account,
+            limits=_limits(given, account),
+            reason=given["reason"],
+        )
+        return Response(ServiceAccountSerializer(changed).data)
 
 
 class ServiceAccountSwitch(Action):
@@ -222,6 +261,14 @@ class TokenRotateView(Issue):
         return _issued(
             services.rotate_token(actor=self.principal, token=token, overlap=overlap, **given)
         )
+
+
+def _limits(data: dict[str, Any], account: ServiceAccount | None = None) -> ClientLimits:
+    """The limits that were given; those that were not stay as the account has them."""
+    given = {name: data[name] for name in LIMITS if name in data}
+    kept = {name: getattr(account, name) for name in LIMITS} if account else {}
+    limits = {**kept, **given}
+    return ClientLimits(**{**limits, "endpoints": tuple(limits.get("endpoints", ()))})
 
 
 def _issued(issued: tuple[Token, str]) -> dict[str, Any]:

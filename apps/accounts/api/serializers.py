@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from apps.accounts.access import GRANTS, HUMAN_ROLES, SERVICE_ROLES, Permission, Principal, Role
 from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
+from apps.accounts.credentials import MOST_BURST
 from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
 
 
@@ -112,6 +113,9 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
             "permissions",
             "endpoints",
             "requests_per_second",
+            "burst",
+            "tier",
+            "budget",
             "created_at",
             "disabled_at",
         )
@@ -121,21 +125,39 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
         return [one.value for one in Permission if one in GRANTS[Role(account.role)]]
 
 
-class ServiceAccountInput(StrictSerializer):
-    """A new program. `endpoints` empty means all, `requests_per_second` 0 no limit."""
+class ClientLimitsInput(StrictSerializer):
+    """What a client of the data plane may. `endpoints` empty means all, `requests_per_second` 0
+    no limit, `burst` 0 one second's worth, `budget` in dollars per 1,000 predictions, 0 any."""
+
+    endpoints = serializers.ListField(child=serializers.CharField(max_length=100), required=False)
+    requests_per_second = serializers.FloatField(required=False, min_value=0)
+    burst = serializers.IntegerField(required=False, min_value=0, max_value=MOST_BURST)
+    tier = serializers.CharField(
+        required=False, allow_blank=True, max_length=40, help_text="what routing rules look at"
+    )
+    budget = serializers.FloatField(required=False, min_value=0)
+
+
+LIMITS = tuple(ClientLimitsInput().fields)
+
+
+class ServiceAccountInput(ClientLimitsInput):
+    """A new program."""
 
     name = serializers.SlugField(max_length=80)
     team = serializers.CharField(max_length=60)
     role = serializers.ChoiceField(_sorted(SERVICE_ROLES))
     responsible = serializers.CharField(max_length=150)
-    endpoints = serializers.ListField(
-        child=serializers.CharField(max_length=100), required=False, default=list
-    )
-    requests_per_second = serializers.FloatField(required=False, default=0.0, min_value=0)
 
     def validate_role(self, value: str) -> Role:
         """The word as what it stands for."""
         return Role(value)
+
+
+class ClientLimitsChange(ClientLimitsInput):
+    """Other limits: what is given is changed, the rest stays."""
+
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
 class TokenSerializer(serializers.ModelSerializer[Token]):

@@ -51,6 +51,7 @@ def _take_step(rollout: Rollout, trigger: Trigger, *, reason: str, now: datetime
         new_candidate=trigger is Trigger.START,
         rollout_key=rollout.key,
         guardrails=_guardrails(rollout, weight),
+        carry=True,
     )
     rollout.step_index, rollout.step_phase = index, generation.phase.number
     rollout.generation, rollout.step_started_at = generation.number, now

@@ -61,6 +61,7 @@ def apply_traffic(deployment: Deployment, *, actor: Principal) -> None:
         weights=_weights(version, incumbent, deployment.traffic_percentage),
         reason=f"deployed by {deployment.created_by} with {deployment.traffic_percentage} %",
         new_candidate=incumbent is not None and incumbent != version,
+        carry=True,
     )
 
 

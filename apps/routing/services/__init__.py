@@ -2,7 +2,6 @@
 
 from apps.routing.publication import publish_clients, publish_latest
 from apps.routing.services.allocation import (
-    VariantWeight,
     finish_ramp,
     preview,
     reallocate,
@@ -21,6 +20,7 @@ from apps.routing.services.fleet import (
 )
 from apps.routing.services.generations import advance_epoch
 from apps.routing.services.leases import acquire_lease, release_lease, transfer_lease
+from apps.routing.services.variants import VariantWeight
 from apps.routing.signing import sign_document
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Who gets what of an endpoint: the one way to change it, and the way back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,31 +12,18 @@ from apps.accounts.access import Permission, Principal, authorise
 from apps.events.errors import Invalid, NotFound
 from apps.events.services import record
 from apps.registry.models import ModelVersion
-from apps.routing.compiler import (
-    VariantFacts,
-    check_approval,
-    check_variants,
-    moves,
-    next_ranges,
-)
-from apps.routing.errors import InvalidWeights, NoBackend, VersionNotApproved
-from apps.routing.facts import version_facts
+from apps.routing.compiler import check_approval, check_variants, moves, next_ranges
+from apps.routing.errors import InvalidSettings, InvalidWeights, NoBackend, VersionNotApproved
+from apps.routing.facts import endpoint_facts, version_facts
+from apps.routing.fitting import BYSTANDERS, PARTS, fit
 from apps.routing.models import Endpoint, Generation, Phase
+from apps.routing.plain import VariantFacts
 from apps.routing.services.endpoints import new_salt
 from apps.routing.services.generations import issue
 from apps.routing.services.leases import check_holder, check_revision, lock, permission_for
-from contracts.routing import BucketRange, Guardrail, VariantRole
+from apps.routing.services.variants import VariantWeight, accompany
+from contracts.routing import BucketRange, Guardrail
 from serving import allocation
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantWeight:
-    """A version in a role, and its share in buckets of 10,000."""
-
-    key: str
-    role: VariantRole
-    version: ModelVersion
-    weight: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +64,26 @@ def reallocate(
     rollout_key: str = "",
     experiment_key: str = "",
     guardrails: Sequence[Guardrail] | None = None,
+    carry: bool = False,
 ) -> Generation:
     """Give the variants these weights, moving the fewest users, and begin a new phase.
 
     `holder` is the lease's holder, "" when nobody holds it. With `new_candidate`, and when all
     traffic goes to one variant until now, the salt is renewed, so that the same users are not
-    always the first to meet a candidate. Raises VersionNotApproved, NoBackend, InvalidWeights
-    (naming the entry at fault), LeaseHeld and RevisionConflict.
+    always the first to meet a candidate.
+
+    With `carry`, for automation that knows of the versions that it moves and of no others,
+    ensembles, fallback and shadows of the phase that runs go along (`variants.accompany`), and a
+    policy's bystander that has no place any more is left out instead of refused.
+
+    Raises VersionNotApproved, NoBackend, InvalidWeights (naming the entry at fault),
+    InvalidSettings (naming what of the policy has no place), LeaseHeld and RevisionConflict.
     """
     authorise(actor, permission_for(holder), team_key=endpoint.team.key)
     locked = lock(endpoint)
     check_holder(locked, holder)
     check_revision(locked, expected_revision)
-    fresh = _lock_versions(weights)
+    fresh = _lock_versions(accompany(locked, weights) if carry else weights)
     _check(locked, fresh)
     planned = replace(
         _plan(locked.phase, locked, fresh, new_candidate=new_candidate),
@@ -97,7 +91,10 @@ def reallocate(
         rollout_key=rollout_key,
         experiment_key=experiment_key,
     )
-    return _begin(actor, locked, planned, reason=reason, verb="endpoint.reallocated")
+    left = BYSTANDERS if carry else ()
+    return _begin(
+        actor, locked, planned, reason=reason, verb="endpoint.reallocated", may_leave_out=left
+    )
 
 
 @transaction.atomic
@@ -113,7 +110,8 @@ def restore_phase(
     """Bring back exactly the ranges and the salt of an earlier phase, as a new one.
 
     It belongs to no rollout and no experiment. Refuses as `reallocate` does: a version that has
-    lost its approval or its backend since does not come back.
+    lost its approval or its backend since does not come back. The way back is not held up by the
+    policy, though: what of it has no place in that phase is left out.
     """
     authorise(actor, Permission.ROLL_BACK, team_key=endpoint.team.key)
     locked = lock(endpoint)
@@ -130,7 +128,9 @@ def restore_phase(
         restored_from=target.number,
     )
     try:
-        return _begin(actor, locked, planned, reason=reason, verb="endpoint.restored")
+        return _begin(
+            actor, locked, planned, reason=reason, verb="endpoint.restored", may_leave_out=PARTS
+        )
     except (VersionNotApproved, NoBackend) as error:
         raise type(error)(f"phase {target.number}: {error.detail}", field="phase") from error
 
@@ -158,14 +158,23 @@ def finish_ramp(
         expected_revision=expected_revision,
         weights=[VariantWeight(key="stable", role="stable", version=version, weight=10_000)],
         reason=reason,
+        carry=True,
     )
 
 
 def preview(
-    *, endpoint: Endpoint, weights: Sequence[VariantWeight], new_candidate: bool = False
+    *,
+    endpoint: Endpoint,
+    weights: Sequence[VariantWeight],
+    new_candidate: bool = False,
+    carry: bool = False,
 ) -> Preview:
-    """What `reallocate` would do now; it refuses the same, but for lease and revision."""
-    _check(endpoint, weights)
+    """What `reallocate` would do now; lease, revision and backends aside, it refuses the same."""
+    weights = accompany(endpoint, weights) if carry else weights
+    variants = _check(endpoint, weights)
+    fitted = fit(endpoint_facts(endpoint), variants, may_leave_out=BYSTANDERS if carry else ())
+    if fitted.refused:
+        raise InvalidSettings(fitted.refused)
     phase = endpoint.phase
     planned = _plan(phase, endpoint, weights, new_candidate=new_candidate)
     counts = _moves(phase, planned) if phase else {}
@@ -189,11 +198,15 @@ def _lock_versions(weights: Sequence[VariantWeight]) -> list[VariantWeight]:
     return [replace(item, version=fresh[item.version.pk]) for item in weights]
 
 
-def _check(endpoint: Endpoint, weights: Sequence[VariantWeight]) -> None:
+def _check(endpoint: Endpoint, weights: Sequence[VariantWeight]) -> list[VariantFacts]:
     """Say what is wrong before anything is computed from it; the compiler checks it all again."""
     variants = [
         VariantFacts(
-            key=item.key, role=item.role, version=version_facts(item.version), weight=item.weight
+            key=item.key,
+            role=item.role,
+            version=version_facts(item.version),
+            weight=item.weight,
+            ensemble=item.ensemble,
         )
         for item in weights
     ]
@@ -205,6 +218,7 @@ def _check(endpoint: Endpoint, weights: Sequence[VariantWeight]) -> None:
                 field=f"weights[{number}].version",
             )
         check_approval(variant, path=f"weights[{number}].version")
+    return variants
 
 
 def _plan(
@@ -231,12 +245,14 @@ def _served_by_one(phase: Phase | None) -> bool:
 
 
 def _stored(item: VariantWeight) -> dict[str, object]:
+    ensemble = msgspec.to_builtins(item.ensemble)
     return {
         "key": item.key,
         "role": item.role,
         "version": item.version.version_key,
         "version_id": item.version.pk,
         "weight": item.weight,
+        **({"ensemble": ensemble} if ensemble else {}),
     }
 
 
@@ -254,7 +270,13 @@ def _moves(phase: Phase, planned: _Plan) -> dict[tuple[str, str], int]:
 
 
 def _begin(
-    actor: Principal, endpoint: Endpoint, planned: _Plan, *, reason: str, verb: str
+    actor: Principal,
+    endpoint: Endpoint,
+    planned: _Plan,
+    *,
+    reason: str,
+    verb: str,
+    may_leave_out: Collection[str],
 ) -> Generation:
     """Close the phase that runs, open the planned one, publish it and tell the log."""
     if not reason.strip():
@@ -265,7 +287,9 @@ def _begin(
     endpoint.revision += 1
     endpoint.salt = planned.salt
     endpoint.save(update_fields=["revision", "salt"])
-    generation = issue(actor=actor, endpoint=endpoint, phase=phase, reason=reason)
+    generation = issue(
+        actor=actor, endpoint=endpoint, phase=phase, reason=reason, may_leave_out=may_leave_out
+    )
     record(
         actor=actor,
         verb=verb,
@@ -280,6 +304,7 @@ def _begin(
             "salt_renewed": renewed,
             "moved": None if renewed or not before else sum(_moves(before, planned).values()),
             "restored_from": planned.restored_from,
+            "left_out": generation.left_out,
         },
         reason=reason,
     )
@@ -315,6 +340,7 @@ def _told(phase: Phase) -> dict[str, object]:
         "phase": phase.number,
         "weights": phase.weights(),
         "versions": _versions(phase.variants),
+        "ensembles": {v["key"]: v["ensemble"] for v in phase.variants if v.get("ensemble")},
         "rollout": phase.rollout_key,
         "experiment": phase.experiment_key,
     }

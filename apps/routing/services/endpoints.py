@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,7 +12,8 @@ from apps.events.errors import Conflict, Invalid
 from apps.events.services import record
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.routing.errors import BackendInUse
-from apps.routing.facts import settings_of
+from apps.routing.facts import settings_of, stored_settings
+from apps.routing.fitting import PARTS, parts_that_stay
 from apps.routing.models import (
     ENTRY_PATTERN,
     NAME_PATTERN,
@@ -23,6 +24,7 @@ from apps.routing.models import (
     Phase,
     UnitKind,
 )
+from apps.routing.policy import EndpointSettings
 from apps.routing.services.generations import issue
 from apps.routing.services.leases import lock
 
@@ -79,49 +81,76 @@ def update_endpoint(
     endpoint: Endpoint,
     sample_rate: float | None = None,
     settings: Mapping[str, object] | None = None,
-    reason: str = "",
+    reason: str,
 ) -> Endpoint:
-    """Change how an endpoint serves, not who gets what; gateways hear of it at once."""
+    """Change how an endpoint serves, not who gets what; gateways hear of it at once.
+
+    `settings` replaces those of its parts ("limits", "policy") that it names, each as a whole.
+    What it changes of the policy must fit the phase that runs; what it does not touch and has no
+    place now (a shadow, while its version ramps) stays and is left out of the specification.
+    Raises InvalidSettings, naming every field at fault.
+    """
     authorise(actor, Permission.ROUTE, team_key=endpoint.team.key)
+    if not reason.strip():
+        raise Invalid("say why", field="reason")
     locked = lock(endpoint)
-    before = _options(locked)
+    before, stored = _options(locked), stored_settings(locked)
     if sample_rate is not None:
         locked.sample_rate = sample_rate
     if settings is not None:
-        locked.settings = dict(settings)
-    _check_options(locked.unit_kind, locked.sample_rate, locked.settings)
+        locked.settings = {**locked.settings, **settings}
+    wanted = _check_options(locked.unit_kind, locked.sample_rate, locked.settings)
     locked.save(update_fields=["sample_rate", "settings"])
+    stays = parts_that_stay(stored.policy, wanted.policy)
+    generation = reissue(actor=actor, endpoint=locked, reason=reason, may_leave_out=stays)
     record(
         actor=actor,
         verb="endpoint.updated",
         object_key=locked.key,
         team_key=locked.team.key,
         before=before,
-        after=_options(locked),
+        after={
+            **_options(locked),
+            "generation": generation.number if generation else None,
+            "left_out": generation.left_out if generation else [],
+        },
         reason=reason,
     )
-    reissue(actor=actor, endpoint=locked, reason=reason or "settings changed")
     return locked
 
 
-def reissue(*, actor: Principal, endpoint: Endpoint, reason: str) -> Generation | None:
+def reissue(
+    *,
+    actor: Principal,
+    endpoint: Endpoint,
+    reason: str,
+    may_leave_out: Collection[str] = PARTS,
+) -> Generation | None:
     """A generation of the phase that runs, for what changed around it; None before the first.
 
-    Nobody moves, so the revision stays.
+    Nobody moves, so the revision stays. `may_leave_out`: see `issue`.
     """
     phase = endpoint.phase
     if phase is None:
         return None
-    return issue(actor=actor, endpoint=endpoint, phase=phase, reason=reason)
+    return issue(
+        actor=actor, endpoint=endpoint, phase=phase, reason=reason, may_leave_out=may_leave_out
+    )
 
 
 @transaction.atomic
 def register_backend(
-    *, actor: Principal, version: ModelVersion, entry: str, addresses: Sequence[str]
+    *,
+    actor: Principal,
+    version: ModelVersion,
+    entry: str,
+    addresses: Sequence[str],
+    explainer: str | None = None,
 ) -> Backend:
     """Say where a version answers: Triton's name for it and its gRPC addresses.
 
-    Endpoints that serve the version hear of new addresses at once. The same again does nothing.
+    `explainer` is Triton's name of what explains it there, "" where nothing does; None leaves
+    that as it is. Endpoints that serve the version hear of it at once. The same again does nothing.
     """
     authorise(actor, Permission.DEPLOY, team_key=version.model.team.key)
     _check_place(entry, addresses)
@@ -130,12 +159,14 @@ def register_backend(
     _lock_serving(version)
     _, created = Backend.objects.get_or_create(version=version, defaults=values)
     backend = Backend.objects.select_for_update().get(version=version)
+    values["explainer"] = backend.explainer if explainer is None else explainer
     before = None if created else _place(backend)
     if before == values:
         return backend
     backend.entry, backend.addresses, backend.state = entry, list(addresses), ready
+    backend.explainer = str(values["explainer"])
     backend.changed_at = timezone.now()
-    backend.save(update_fields=["entry", "addresses", "state", "changed_at"])
+    backend.save(update_fields=["entry", "addresses", "explainer", "state", "changed_at"])
     record(
         actor=actor,
         verb="backend.registered",
@@ -145,7 +176,7 @@ def register_backend(
         after=values,
     )
     for endpoint in _lock_serving(version):
-        reissue(actor=actor, endpoint=endpoint, reason=f"{version.version_key} moved")
+        reissue(actor=actor, endpoint=endpoint, reason=_news(version, before, values))
     return backend
 
 
@@ -160,7 +191,7 @@ def remove_backend(*, actor: Principal, version: ModelVersion) -> None:
     if serving:
         raise BackendInUse(f"{version.version_key} serves {', '.join(serving)}")
     Backend.objects.filter(pk=backend.pk).update(
-        state=BackendState.GONE.value, changed_at=timezone.now()
+        state=BackendState.GONE.value, explainer="", changed_at=timezone.now()
     )
     record(
         actor=actor,
@@ -177,12 +208,14 @@ def _lock_serving(version: ModelVersion) -> list[Endpoint]:
     return [lock(Endpoint(pk=pk)) for pk in sorted(phases.values_list("endpoint_id", flat=True))]
 
 
-def _check_options(unit_kind: str, sample_rate: float, settings: Mapping[str, object]) -> None:
+def _check_options(
+    unit_kind: str, sample_rate: float, settings: Mapping[str, object]
+) -> EndpointSettings:
     if unit_kind not in UnitKind.values:
         raise Invalid(f"unit_kind is one of {', '.join(UnitKind.values)}", field="unit_kind")
     if not 0 <= sample_rate <= 1:
         raise Invalid("sample_rate lies between 0 and 1", field="sample_rate")
-    settings_of(settings)
+    return settings_of(settings)
 
 
 def _check_place(entry: str, addresses: Sequence[str]) -> None:
@@ -204,9 +237,18 @@ def _options(endpoint: Endpoint) -> dict[str, object]:
     }
 
 
+def _news(
+    version: ModelVersion, before: Mapping[str, object] | None, now: Mapping[str, object]
+) -> str:
+    """What changed about where a version answers, in words."""
+    changed = {name for name in now if before is None or before[name] != now[name]}
+    return f"{version.version_key} {'explained' if changed == {'explainer'} else 'moved'}"
+
+
 def _place(backend: Backend) -> dict[str, object]:
     return {
         "entry": backend.entry,
         "addresses": backend.addresses,
+        "explainer": backend.explainer,
         "state": backend.state,
     }

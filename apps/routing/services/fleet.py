@@ -16,7 +16,6 @@ from apps.events.models import Event
 from apps.events.services import record
 from apps.registry.models import ModelVersion
 from apps.registry.selectors import traffic_allowance
-from apps.routing.compiler import SHADOW
 from apps.routing.models import (
     Endpoint,
     GatewayReport,
@@ -26,6 +25,7 @@ from apps.routing.models import (
     Phase,
     Position,
 )
+from apps.routing.plain import SHADOW
 from apps.routing.publication import client
 from apps.routing.services.endpoints import reissue
 from apps.routing.services.leases import lock
@@ -157,6 +157,8 @@ def _values(report: contract.GatewayReport) -> dict[str, object]:
         "spool_bytes": report.spool_bytes,
         "dropped": report.dropped,
         "rejected_index": report.rejected_index,
+        "breakers": report.breakers,
+        "replicas_out": list(report.replicas_out),
         "swapped_at": _moment(report.swapped_at) if report.swapped_at else None,
         "started_at": _moment(report.started_at),
         "reported_at": _moment(report.reported_at),

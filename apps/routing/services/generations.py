@@ -1,6 +1,7 @@
 """Adding a generation: the specification, its place in the table, and its publication."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 
 from django.db import transaction
@@ -11,22 +12,35 @@ from apps.accounts.errors import PermissionDenied
 from apps.events.services import record
 from apps.registry.models import ModelVersion
 from apps.routing.compiler import compile_spec
+from apps.routing.errors import InvalidSettings
 from apps.routing.facts import endpoint_facts, phase_facts
+from apps.routing.fitting import fit
 from apps.routing.models import Backend, Endpoint, Generation, Override, Phase, Position, Spec
 from apps.routing.publication import publish_latest
 from contracts.routing import encode_spec, spec_digest
 
 
-def issue(*, actor: Principal, endpoint: Endpoint, phase: Phase, reason: str) -> Generation:
+def issue(
+    *,
+    actor: Principal,
+    endpoint: Endpoint,
+    phase: Phase,
+    reason: str,
+    may_leave_out: Collection[str] = (),
+) -> Generation:
     """Compile `phase` and put it into the table as the next generation.
 
-    The caller holds the endpoint's row lock. Raises what the compiler refuses.
+    `may_leave_out` names parts of the policy (`fitting.PARTS`) that are left out of the
+    specification when they do not fit the phase; the generation tells which were. The caller
+    holds the endpoint's row lock. Raises what the compiler refuses.
     """
     versions = lock_backends(variant["version_id"] for variant in phase.variants)
+    wanted, facts = endpoint_facts(endpoint), phase_facts(phase, versions)
+    fitted = fit(wanted, facts.variants, may_leave_out=may_leave_out)
+    if fitted.refused:
+        raise InvalidSettings(fitted.refused)
     spec = compile_spec(
-        endpoint_facts(endpoint),
-        phase_facts(phase, versions),
-        acknowledged=_acknowledged(endpoint),
+        replace(wanted, policy=fitted.policy), facts, acknowledged=_acknowledged(endpoint)
     )
     body = encode_spec(spec)
     digest = spec_digest(body)
@@ -43,6 +57,7 @@ def issue(*, actor: Principal, endpoint: Endpoint, phase: Phase, reason: str) ->
         issued_at=position.issued_at,
         actor_key=actor.key,
         reason=reason,
+        left_out=[fault._asdict() for fault in fitted.left_out],
     )
     # In this process, not through a queue: a rollback does not wait for a worker. What fails now
     # is healed by the periodic task.
