@@ -30,6 +30,7 @@ class GatewaySettings(BaseSettings):
 
     gateway_poll_s: float = 1.0
     gateway_warm_s: float = 0.1
+    gateway_probe_s: float = 1.0
     gateway_max_body: int = 1_048_576
     gateway_max_connections: int = 10_000
     gateway_request_timeout_s: float = 10.0

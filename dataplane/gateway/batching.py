@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from dataplane.gateway.problems import Refusal
+from dataplane.gateway.replicas import Channels
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Variant
-from dataplane.gateway.triton import CallFailed, Channels, Model
+from dataplane.gateway.triton import CallFailed, Model
 from serving.labels import InvalidOutput
 
 ALONE_AT_ONCE = 8
@@ -227,7 +228,7 @@ class Batchers:
         key = (*backend, variant.limits, variant.policy.lookup)
         batcher = self._shared.get(key)
         if batcher is None:
-            model = Model(variant, [self._channels.at(each) for each in spec.addresses])
+            model = Model(variant, self._channels.replicas_of(spec.entry, spec.addresses))
             batcher = self._shared[key] = Batcher(
                 variant,
                 model,

@@ -2,9 +2,10 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from dataplane.gateway.batching import Call
+from dataplane.gateway.replicas import Replica
 from dataplane.gateway.table import Table, Variant
 
 BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0)
@@ -53,7 +54,15 @@ class Metrics:
         """Drop the short cut from variants that no table mentions; totals stay."""
         self._of = {variant: stats for variant, stats in self._of.items() if variant in variants}
 
-    def render(self, table: Table, *, spool_bytes: int, dropped: int, connections: int) -> bytes:
+    def render(
+        self,
+        table: Table,
+        *,
+        spool_bytes: int,
+        dropped: int,
+        connections: int,
+        replicas: Sequence[Replica] = (),
+    ) -> bytes:
         """The exposition text."""
         gauges = (
             ("routing_generation", table.generation),
@@ -67,6 +76,8 @@ class Metrics:
         for name, value in gauges:
             lines += _family(f"switchyard_gateway_{name}", "gauge", [("", "", value)])
         lines += _family("switchyard_gateway_facts_dropped_total", "counter", [("", "", dropped)])
+        serving = [("", _replica(each), int(each.health.state == "serving")) for each in replicas]
+        lines += _family("switchyard_gateway_replica_serving", "gauge", serving)
         lines += self._counters()
         lines += _family("switchyard_gateway_latency_milliseconds", "histogram", self._histogram())
         return ("\n".join(lines) + "\n").encode()
@@ -112,6 +123,10 @@ class Metrics:
             key = (variant.endpoint, variant.spec.version, variant.key)
             stats = self._of[variant] = self._stats.setdefault(key, VariantStats())
         return stats
+
+
+def _replica(replica: Replica) -> str:
+    return f'entry="{replica.entry}",address="{replica.channel.address}"'
 
 
 def _labels(key: tuple[str, str, str], **more: str) -> str:

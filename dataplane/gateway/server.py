@@ -20,11 +20,12 @@ from dataplane.gateway.lane import Lanes
 from dataplane.gateway.listener import HttpLimits, HttpServer
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.outcomes import decode_outcomes
+from dataplane.gateway.probing import Prober
 from dataplane.gateway.problems import Refusal
+from dataplane.gateway.replicas import Channels
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.routing import Disk, Routing, Update
-from dataplane.gateway.table import Table
-from dataplane.gateway.triton import Channels
+from dataplane.gateway.table import Table, Variant
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards, Overrides
 from dataplane.settings import GatewaySettings
@@ -100,6 +101,7 @@ class Gateway:
         """Boot from disk, listen, then follow Redis. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
         self._channels = Channels()
+        self._prober = Prober(self._channels, every_s=self._settings.gateway_probe_s)
         batchers = Batchers(
             self._channels,
             finish=self._path.journey.settled,
@@ -133,6 +135,7 @@ class Gateway:
         self._feed.halt()
         self._seal_later.cancel()
         self._writer.close()
+        self._prober.stop()
         self._channels.close()
         log.info("gateway.stopped", gateway=self.name)
 
@@ -149,6 +152,7 @@ class Gateway:
         self.table = update.table.with_overrides(self._overrides.active)
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
         self._path.journey.lanes.keep_only(self.table.endpoints)
+        self._keep_replicas(variants)
         self._metrics.forget_others(variants)
         self._guards.forget_others(self.table)
         log.info(
@@ -158,6 +162,17 @@ class Gateway:
             source=self.table.source,
             lifted=len(lifted),
         )
+
+    def _keep_replicas(self, variants: set[Variant]) -> None:
+        """Look after the replicas that these variants and their explainers use, and no others."""
+        used = {
+            (entry, address)
+            for variant in variants
+            for entry in (variant.spec.entry, variant.spec.explainer)
+            for address in variant.spec.addresses
+        }
+        self._channels.keep_only(used)
+        self._prober.keep_only(self._channels.replicas)
 
     def report(self) -> GatewayReport:
         """What runs now."""
@@ -176,6 +191,7 @@ class Gateway:
             spool_bytes=self._spool_bytes,
             dropped=self._writer.dropped,
             rejected_index=self._routing.refused,
+            replicas_out=self._channels.out,
         )
 
     def overrides(self) -> tuple[Override, ...]:
@@ -294,6 +310,7 @@ class Gateway:
             spool_bytes=self._spool_bytes,
             dropped=self._writer.dropped,
             connections=len(self._http.connections),
+            replicas=self._channels.replicas,
         )
         exchange.respond(200, text, content_type=TEXT)
 

@@ -13,8 +13,8 @@ from tritonclient.grpc import service_pb2 as pb
 
 from benchmarks import rig
 from dataplane.gateway import http2
+from dataplane.gateway.channel import Channel
 from dataplane.gateway.http2 import GrpcError
-from dataplane.gateway.triton import Channel
 from embedded.private import PrivateServices
 from tests.dataplane.gateway.site import Site, eventually
 
