@@ -10,8 +10,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from apps.deployments import deployment, rollout
+from apps.deployments import deployment, explaining, rollout
 from apps.deployments.analysis import Conditions, Metric, Outcome
+from apps.deployments.explaining import Explaining
 from apps.deployments.rollout import Step
 from apps.events.columns import UUID7, choices, one_of
 from apps.registry.models import ModelVersion
@@ -57,6 +58,12 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         """Deployments that a tick has to look at, oldest first."""
         return self.filter(state__in=_values(deployment.MOVING)).order_by("id")
 
+    def explainable(self, *states: Explaining) -> Self:
+        """Healthy ones whose explainer is in one of `states`, oldest first."""
+        wanted = [state.value for state in states]
+        healthy = self.filter(state=deployment.State.HEALTHY.value)
+        return healthy.filter(explainer_state__in=wanted).order_by("id")
+
     def idle(self, *, now: datetime) -> Self:
         """Those that no process is busy with."""
         return self.filter(Q(busy_until_at__isnull=True) | Q(busy_until_at__lte=now))
@@ -71,7 +78,8 @@ class Deployment(models.Model):
 
     `traffic_percentage` of the endpoint `endpoint_name` goes to it once it is healthy; `error`
     says what is wrong now, or why it failed. Every transition raises `revision`. One process at
-    a time talks to the target, until `busy_until_at` at most.
+    a time talks to the target, until `busy_until_at` at most. What explains the version follows
+    once it is healthy, and has states of its own: the deployment does not wait for it.
     """
 
     id = models.UUIDField(primary_key=True, db_default=UUID7)
@@ -96,6 +104,11 @@ class Deployment(models.Model):
     state_entered_at = models.DateTimeField()
     healthy_at = models.DateTimeField(null=True, blank=True)
     busy_until_at = models.DateTimeField(null=True, blank=True)
+    explainer_state = models.CharField(
+        max_length=20, choices=choices(Explaining), default=Explaining.NONE.value
+    )
+    explainer_error = models.TextField(blank=True)
+    explainer_entered_at = models.DateTimeField(null=True, blank=True)
 
     objects = DeploymentQuerySet.as_manager()
 
@@ -111,6 +124,7 @@ class Deployment(models.Model):
         )
         constraints = (
             one_of("deployment_state", "state", sorted(deployment.State)),
+            one_of("deployment_explainer_state", "explainer_state", sorted(Explaining)),
             models.CheckConstraint(
                 condition=Q(traffic_percentage__lte=100), name="deployment_traffic"
             ),
@@ -134,6 +148,11 @@ class Deployment(models.Model):
     def key(self) -> str:
         """The object key in the event log."""
         return f"deployment:{self.pk}"
+
+    @property
+    def explanations(self) -> str:
+        """Whether its answers can be explained, in words."""
+        return explaining.words(Explaining(self.explainer_state), self.explainer_error)
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):

@@ -12,6 +12,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.deployments import services
+from apps.deployments.explaining import MOVING
 from apps.deployments.models import Deployment, Rollout
 from apps.events.errors import DomainError
 
@@ -39,10 +40,13 @@ def tick_rollout(*, id: str, **_: object) -> None:
 
 @shared_task(name="apps.deployments.tasks.tick_deployments")
 def tick_deployments(**_: object) -> None:
-    """Look at every deployment that is on its way."""
+    """Look at every deployment that is on its way, and at explainers that follow."""
     moving = Deployment.objects.moving().idle(now=timezone.now())
     for pk in moving.values_list("pk", flat=True):
         advance_deployment.apply_async(kwargs={"id": str(pk)}, queue=QUEUE, expires=STALE_S)
+    waiting = Deployment.objects.explainable(*MOVING).idle(now=timezone.now())
+    for pk in waiting.values_list("pk", flat=True):
+        advance_explainer.apply_async(kwargs={"id": str(pk)}, queue=QUEUE, expires=STALE_S)
 
 
 @shared_task(name="apps.deployments.tasks.advance_deployment")
@@ -54,7 +58,17 @@ def advance_deployment(*, id: str, **_: object) -> None:
         log.warning("deployment.refused", deployment=id, code=error.code, reason=error.detail)
 
 
+@shared_task(name="apps.deployments.tasks.advance_explainer")
+def advance_explainer(*, id: str, **_: object) -> None:
+    """Take one deployment's explainer as far as it goes now."""
+    try:
+        services.advance_explainer(deployment_id=UUID(id), now=timezone.now())
+    except DomainError as error:
+        log.warning("explainer.refused", deployment=id, code=error.code, reason=error.detail)
+
+
 @shared_task(name="apps.deployments.tasks.reconcile_deployments")
 def reconcile_deployments(**_: object) -> None:
     """Set right what a target lost, and addresses that changed."""
     services.reconcile_deployments(now=timezone.now())
+    services.reconcile_explainers(now=timezone.now())

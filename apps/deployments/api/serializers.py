@@ -74,6 +74,8 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "created_at",
             "state_entered_at",
             "healthy_at",
+            "explainer_state",
+            "explainer_error",
         )
         read_only_fields = fields
 

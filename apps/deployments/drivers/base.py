@@ -36,5 +36,11 @@ class Driver(Protocol):
     def ask(self, *, version: ModelVersion, entry: str) -> None:
         """Make a test prediction with the version's own example, on everything that serves."""
 
+    def place_explainer(self, *, version: ModelVersion, entry: str) -> None:
+        """Ask for what explains the version as `entry`, the name of its own entry's explainer."""
+
+    def explain(self, *, version: ModelVersion, entry: str) -> None:
+        """Make a test explanation of the version's own example, on everything that serves."""
+
     def remove(self, *, entry: str) -> None:
         """Unload the entry and forget it."""

@@ -16,13 +16,14 @@ from django.conf import settings
 
 from apps.deployments.drivers import store
 from apps.deployments.drivers.base import Placement
-from apps.deployments.drivers.probe import predict
+from apps.deployments.drivers.probe import explain, predict
 from apps.deployments.errors import TargetAway, TargetRefuses
 from apps.deployments.models import Target
 from apps.registry.models import ModelVersion
 from apps.routing.services import sign_document
 from contracts.manifest import MANIFEST_PURPOSE, EntryState, Manifest, ManifestFile
-from dataplane.triton.config import PYTHON_RUNTIME, Runtime, config_pbtxt
+from dataplane.triton.config import EXPLAIN_RUNTIME, PYTHON_RUNTIME, Runtime, config_pbtxt
+from dataplane.triton.explainer import NotExplainable, explainer_pbtxt
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 ABSENT = Placement(state="absent")
@@ -56,11 +57,8 @@ class TritonDriver:
 
     def place(self, *, version: ModelVersion, entry: str, replicas: int) -> None:
         """Upload configuration and manifest, and hand the manifest to every puller."""
-        config = config_pbtxt(version.schema(), entry, replicas, runtime=self._runtime).encode()
-        document = self._publish(version, entry, config)
-        for server in self._servers:
-            answer = self._call("PUT", server, f"/v1/entries/{entry}", content=document)
-            _require(answer)
+        config = config_pbtxt(version.schema(), entry, replicas, runtime=self._runtime)
+        self._hand_over(version, entry, self._runtime, config, (_graph(version),))
 
     def look(self, *, entry: str) -> Placement:
         """The state of the server that is furthest behind."""
@@ -72,6 +70,25 @@ class TritonDriver:
         for server in self._servers:
             predict(server.grpc_address, version=version, entry=entry)
 
+    def place_explainer(self, *, version: ModelVersion, entry: str) -> None:
+        """As `place`: the same graph, the background sample, and a configuration of its own."""
+        try:
+            config = explainer_pbtxt(version.schema(), entry)
+        except NotExplainable as error:
+            raise TargetRefuses(str(error)) from error
+        sample = ManifestFile(
+            path="1/background.json",
+            sha256=version.background_digest,
+            size=version.background_size,
+            key=store.key_of(version.background_uri),
+        )
+        self._hand_over(version, entry, EXPLAIN_RUNTIME, config, (_graph(version), sample))
+
+    def explain(self, *, version: ModelVersion, entry: str) -> None:
+        """A test explanation on every server."""
+        for server in self._servers:
+            explain(server.grpc_address, version=version, entry=entry)
+
     def remove(self, *, entry: str) -> None:
         """Unload on every server; one that does not know the entry is done."""
         for server in self._servers:
@@ -79,29 +96,26 @@ class TritonDriver:
             if answer.status_code != httpx.codes.NOT_FOUND:
                 _require(answer)
 
-    def _publish(self, version: ModelVersion, entry: str, config: bytes) -> bytes:
-        """Put the configuration where its digest says, sign the manifest, keep both in S3."""
-        digest = hashlib.sha256(config).hexdigest()
-        config_key = f"triton/{entry}/config-{digest[:16]}.pbtxt"
-        store.put(config_key, config)
+    def _hand_over(
+        self,
+        version: ModelVersion,
+        entry: str,
+        runtime: str,
+        config: str,
+        files: tuple[ManifestFile, ...],
+    ) -> None:
+        """Publish configuration and manifest, and tell every puller."""
         manifest = Manifest(
             entry=entry,
             version=version.version_key,
-            runtime=self._runtime,
-            files=(
-                ManifestFile(path="config.pbtxt", sha256=digest, size=len(config), key=config_key),
-                ManifestFile(
-                    path="1/model.onnx",
-                    sha256=version.artifact_digest,
-                    size=version.size_bytes,
-                    key=store.key_of(version.artifact_uri),
-                ),
-            ),
+            runtime=runtime,
+            files=(_publish_config(entry, config.encode()), *files),
             issued_at=time.time(),
         )
         document = sign_document(manifest, purpose=MANIFEST_PURPOSE)
         store.put(f"triton/{entry}/manifest.signed", document)
-        return document
+        for server in self._servers:
+            _require(self._call("PUT", server, f"/v1/entries/{entry}", content=document))
 
     def _look(self, server: Server, entry: str) -> Placement:
         answer = self._call("GET", server, f"/v1/entries/{entry}")
@@ -125,6 +139,24 @@ class TritonDriver:
             )
         except httpx.HTTPError as error:
             raise TargetAway(f"the puller at {server.puller_url} is away: {error}") from error
+
+
+def _graph(version: ModelVersion) -> ManifestFile:
+    """The graph, where the registry keeps it."""
+    return ManifestFile(
+        path="1/model.onnx",
+        sha256=version.artifact_digest,
+        size=version.size_bytes,
+        key=store.key_of(version.artifact_uri),
+    )
+
+
+def _publish_config(entry: str, config: bytes) -> ManifestFile:
+    """Put the configuration where its digest says."""
+    digest = hashlib.sha256(config).hexdigest()
+    key = f"triton/{entry}/config-{digest[:16]}.pbtxt"
+    store.put(key, config)
+    return ManifestFile(path="config.pbtxt", sha256=digest, size=len(config), key=key)
 
 
 def _server_of_environment() -> Server:

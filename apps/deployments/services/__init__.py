@@ -6,6 +6,7 @@ from apps.deployments.services.deploying import (
     reconcile_deployments,
     remove_deployment,
 )
+from apps.deployments.services.explaining import advance_explainer, reconcile_explainers
 from apps.deployments.services.ramping import (
     abort,
     create_rollout,
@@ -20,11 +21,13 @@ from apps.deployments.services.ramping import (
 __all__ = [
     "abort",
     "advance_deployment",
+    "advance_explainer",
     "create_rollout",
     "deploy",
     "pause",
     "promote",
     "reconcile_deployments",
+    "reconcile_explainers",
     "remove_deployment",
     "resume",
     "roll_back",

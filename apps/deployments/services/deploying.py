@@ -19,6 +19,7 @@ from apps.deployments.errors import (
     TransitionRefused,
 )
 from apps.deployments.models import Deployment, Target
+from apps.deployments.services.explaining import initial
 from apps.deployments.services.traffic import (
     apply_traffic,
     check_approval,
@@ -30,6 +31,7 @@ from apps.events.services import record
 from apps.registry.models import ModelVersion
 from apps.routing.selectors import generations_needing
 from apps.routing.services import register_backend, remove_backend
+from dataplane.triton.explainer import explainer_entry
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +77,7 @@ def deploy(
                 reason=reason,
                 created_by=actor.key,
                 state_entered_at=timezone.now(),
+                **initial(version, timezone.now()),
             ),
         )
     except IntegrityError as error:
@@ -179,6 +182,7 @@ def _ask(deployment: Deployment, driver: Driver) -> Sight:
 
 def _unload(deployment: Deployment, driver: Driver) -> Sight:
     driver.remove(entry=deployment.entry)
+    driver.remove(entry=explainer_entry(deployment.entry))
     return Sight(gone=True)
 
 
