@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from embedded import endpoints, lifecycle, places
 from embedded.errors import EmbeddedError
 from embedded.private import new_home, sweep
 
+LOOK_S = 5.0
 KEPT_LOGS = places.CHECKOUT / "test-results" / "logs"
 
 
@@ -62,12 +63,23 @@ class Visit:
             raise EmbeddedError("no command was given: python -m embedded run -- COMMAND")
         child = subprocess.Popen(words, env={**os.environ, "SWITCHYARD_HOME": str(home)})
         try:
-            return child.wait()
+            return _wait(child, home)
         except Terminated:
             child.terminate()
             return child.wait()
         except KeyboardInterrupt:
             # The terminal sent it to the command as well, which may have something to say first.
+            return child.wait()
+
+
+def _wait(child: "subprocess.Popen[bytes]", home: Path) -> int:
+    """Until the command ends, or the platform under it is stopped by somebody else."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(LOOK_S)
+        if not lifecycle.status(home):
+            print("the platform was stopped: stopping what ran on it")
+            child.terminate()
             return child.wait()
 
 

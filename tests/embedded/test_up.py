@@ -222,3 +222,14 @@ def test_run__interrupted__stops_the_command_and_everything(
             run.send_signal(number)
         run.wait(30)
     assert embedded("status").returncode == 3
+
+
+def test_run__platform_stopped_elsewhere__stops_the_command(embedded: CommandLine) -> None:
+    with embedded.background(
+        "run", "--free-ports", "--only", "valkey", "--", "sleep", "300"
+    ) as run:
+        while "valkey" not in embedded.pids():
+            time.sleep(0.2)
+        while "another start or stop" in embedded("down").stderr:
+            time.sleep(0.2)
+        assert run.wait(60) != 0
