@@ -78,6 +78,8 @@ class PasswordForm(PasswordChangeForm):
     def __init__(self, *, request: HttpRequest, user: User, data: QueryDict | None = None) -> None:
         super().__init__(user, data)
         self.request = request
+        self.fields["old_password"].label = "Current password"
+        self.fields["new_password2"].label = "New password, again"
 
     def clean_old_password(self) -> str:
         """Ask as sign-in does, so that guesses are counted and locked out likewise (axes)."""

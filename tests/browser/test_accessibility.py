@@ -44,6 +44,7 @@ def test_pages__wide_and_narrow__have_no_grave_findings(
         f"/rollouts/{ramp.rollout.pk}/",
         "/experiments/",
         "/audit/",
+        "/password/",
     ]
     assert not [(path, found) for path in paths for found in look(page, site.url + path)]
 
