@@ -7,8 +7,9 @@ tell every fault with its JSON path.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from types import GenericAlias
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -88,7 +89,8 @@ class CompiledSchema:
         _require_unique(self.names)
         narrow = {n for t in schema.tensors if t.datatype == "FP32" for n in t.features}
         self._bounds = {f.name: _bounds(f, f.name in narrow) for f in schema.features}
-        self._decode = msgspec.json.Decoder(self._row_type()).decode
+        self._row = self._row_type()
+        self._decode = msgspec.json.Decoder(self._row).decode
         self.pack: Pack = compile_steps(schema) if schema.preprocessing else pack_as_is(schema)
         self.inputs = _raw_inputs(schema) if schema.preprocessing else schema.tensors
 
@@ -106,6 +108,34 @@ class CompiledSchema:
                 raise MalformedJson(str(error)) from error
             raise InvalidFeatures(faults) from error
 
+    def decode_rows(self, data: bytes | msgspec.Raw, path: str = "$.instances") -> list[Row]:
+        """Read a JSON array of objects of features.
+
+        Raises InvalidFeatures with every fault of every row, or MalformedJson.
+        """
+        try:
+            return [msgspec.structs.astuple(row) for row in self._decode_all(data)]
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            rows = parse_json(bytes(data))
+            faults = self.faults_of_all(rows, path)
+            if not faults:
+                raise MalformedJson(str(error)) from error
+            raise InvalidFeatures(faults) from error
+
+    def read_rows(self, rows: Sequence[Mapping[str, object]], path: str) -> list[Row]:
+        """Check rows of Python values and put them in order.
+
+        Raises InvalidFeatures with every fault of every row.
+        """
+        try:
+            checked = msgspec.convert(rows, self._rows)
+            return [msgspec.structs.astuple(row) for row in checked]
+        except (msgspec.ValidationError, OverflowError):
+            faults = self.faults_of_all(rows, path)
+        if faults:
+            raise InvalidFeatures(faults)
+        return [self.read(row) for row in rows]
+
     def read(self, row: Mapping[str, object]) -> Row:
         """Check a row of Python values and put it in order. Raises InvalidFeatures."""
         faults = self.faults(row)
@@ -118,7 +148,10 @@ class CompiledSchema:
         return dict(zip(self.names, row, strict=True))
 
     def faults(self, row: object, path: str = "$.features") -> list[Fault]:
-        """Everything that is wrong with `row`, at most MAX_FAULTS, in the schema's order."""
+        """Everything that is wrong with `row`, in the schema's order.
+
+        Of the features that are none, at most MAX_FAULTS.
+        """
         if not isinstance(row, Mapping):
             return [Fault(path, "must be an object of features", "", "type")]
         found = [
@@ -131,7 +164,29 @@ class CompiledSchema:
             Fault(f"{path}.{name[:100]}", "is not a feature of this model", "", "unknown")
             for name in unknown[:MAX_FAULTS]
         ]
-        return found[:MAX_FAULTS]
+        return found
+
+    def faults_of_all(self, rows: object, path: str) -> list[Fault]:
+        """Everything that is wrong with each of `rows`; row 3's faults lie under `path`[3]."""
+        if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+            return [Fault(path, "must be an array of objects of features", "", "type")]
+        return [
+            fault
+            for number, row in enumerate(rows)
+            for fault in self.faults(row, f"{path}[{number}]")
+        ]
+
+    @cached_property
+    def _decode_all(self) -> Callable[[bytes | msgspec.Raw], list[msgspec.Struct]]:
+        return msgspec.json.Decoder(self._rows).decode
+
+    @cached_property
+    def _rows(self) -> GenericAlias:
+        return GenericAlias(list, (self._row,))
+
+    def fits(self, name: str, value: Value) -> bool:
+        """Whether `value` is one that the feature `name` may have."""
+        return _problem(self._features[name], value, self._bounds[name]) is None
 
     def _fault(self, feature: FeatureSpec, row: Mapping[str, object], path: str) -> Fault | None:
         if feature.name not in row:

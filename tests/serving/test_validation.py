@@ -168,3 +168,31 @@ def test_compile__tensor_that_cannot_hold_the_feature__is_refused(
 def test_compile__feature_named_twice__is_refused() -> None:
     with pytest.raises(SchemaError):
         schema((FEATURES[0], FEATURES[0]), ())
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from([*[feature.name for feature in FEATURES], "unknown"]),
+            st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "AA"]),
+        ),
+        max_size=4,
+    )
+)
+def test_rows__read_together__fit_or_fail_as_each_by_itself(rows: list[dict[str, Any]]) -> None:
+    compiled = schema()
+    data = json.dumps(rows).encode()
+    faults = [
+        fault
+        for number, row in enumerate(rows)
+        for fault in compiled.faults(row, f"$.instances[{number}]")
+    ]
+    if faults:
+        with pytest.raises(InvalidFeatures) as decoding:
+            compiled.decode_rows(data)
+        with pytest.raises(InvalidFeatures) as reading:
+            compiled.read_rows(rows, "$.instances")
+        assert list(decoding.value.faults) == list(reading.value.faults) == faults
+    else:
+        each = [compiled.read(row) for row in rows]
+        assert compiled.decode_rows(data) == compiled.read_rows(rows, "$.instances") == each
