@@ -6,3 +6,9 @@ class MonitoringConfig(AppConfig):
 
     name = "apps.monitoring"
     label = "monitoring"
+
+    def ready(self) -> None:
+        """Show something on the pages of the floors beneath."""
+        from apps.monitoring import panels
+
+        panels.register()

@@ -84,6 +84,26 @@ class ShadowTraffic:
         return self.delay_sum_ms / self.timed if self.timed else None
 
     @property
+    def baseline_p50_ms(self) -> float | None:
+        """Median of the baseline's call; None without times."""
+        return self.baseline_latency.quantile(0.50)
+
+    @property
+    def baseline_p99_ms(self) -> float | None:
+        """99th percentile of the baseline's call."""
+        return self.baseline_latency.quantile(0.99)
+
+    @property
+    def shadow_p50_ms(self) -> float | None:
+        """Median of the shadow's call."""
+        return self.shadow_latency.quantile(0.50)
+
+    @property
+    def shadow_p99_ms(self) -> float | None:
+        """99th percentile of the shadow's call."""
+        return self.shadow_latency.quantile(0.99)
+
+    @property
     def delay_interval(self) -> Interval | None:
         """Normal interval of `mean_delay_ms`; None for too few rows."""
         return _mean_interval(self.timed, self.delay_sum_ms, self.delay_squares)
@@ -136,7 +156,7 @@ class ShadowComparison:
             return f"Not enough rows: {found.rows:,} of the {ENOUGH_ROWS} that a comparison needs."
         words = [f"{found.rows:,} rows compared with {self.baseline}"]
         if found.agreement is not None:
-            words.append(f"the same label on {found.agreement:.2%}")
+            words.append(f"the same label on {100 * found.agreement:.2f} %")
         if found.mean_shift is not None:
             words.append(f"scores {_signed(found.mean_shift)} on average")
         return f"{', '.join(words)}."

@@ -154,6 +154,14 @@ def number(value: float | int | None) -> str:
 
 
 @register.filter
+def signed(value: float | None) -> str:
+    """A difference with its sign and three significant digits: "+0.0123"."""
+    if value is None:
+        return "–"
+    return f"{value:+.3g}".replace("-", "\u2212") if value else "0"
+
+
+@register.filter
 def short(digest: str) -> str:
     """The first twelve characters of a digest."""
     return digest[:12]

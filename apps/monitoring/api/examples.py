@@ -52,6 +52,46 @@ _ACCURACY = {
     "interval": {"low": 0.7867, "high": 0.835},
     "matured_share": 0.8,
 }
+_SHADOW_TRAFFIC = {
+    "rows": 40210,
+    "enough": True,
+    "labelled": 40210,
+    "agreements": 39446,
+    "agreement": 0.981,
+    "agreement_interval": {"low": 0.9796, "high": 0.9823},
+    "mean_shift": 0.0041,
+    "shift_interval": {"low": 0.0033, "high": 0.0049},
+    "shift_p95": 0.131,
+    "timed": 38007,
+    "mean_delay_ms": 0.62,
+    "delay_interval": {"low": 0.55, "high": 0.69},
+    "baseline_p50_ms": 1.9,
+    "baseline_p99_ms": 6.2,
+    "shadow_p50_ms": 2.4,
+    "shadow_p99_ms": 8.8,
+    "errors_by_kind": {"timeout": 3},
+    "error_share": 0.0001,
+    "dropped": 0,
+}
+SHADOW = OpenApiExample(
+    "A candidate as a shadow of everything",
+    value={
+        "endpoint": "flights",
+        "since": "2026-03-01T12:00:00Z",
+        "until": "2026-03-02T12:00:00Z",
+        "comparisons": [
+            {
+                "version": "flights/3",
+                "baseline": "flights/2",
+                "sentence": "40,210 rows compared with flights/2, the same label on 98.10 %, "
+                "scores +0.0041 on average.",
+                "traffic": _SHADOW_TRAFFIC,
+                "segments": [{"name": "carrier=AA", "traffic": _SHADOW_TRAFFIC}],
+            }
+        ],
+    },
+    response_only=True,
+)
 PERFORMANCE = OpenApiExample(
     "Most labels are here",
     value={

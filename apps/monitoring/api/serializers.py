@@ -20,6 +20,15 @@ class SinceSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False)
 
 
+class ShadowQuery(serializers.Serializer[Any]):
+    """Query of what shadows said; the last week, every shadow and every segment unless it says."""
+
+    version = serializers.CharField(required=False)
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    segment = serializers.CharField(required=False)
+
+
 class SeriesSerializer(serializers.Serializer[Any]):
     """A point a step; rates and quantiles are null where there was no traffic."""
 
@@ -73,7 +82,7 @@ class TrafficSerializer(serializers.Serializer[Any]):
 
 
 class IntervalSerializer(serializers.Serializer[Any]):
-    """Wilson's 95 % interval."""
+    """A 95 % interval; Wilson's where it is of a share."""
 
     low = serializers.FloatField()
     high = serializers.FloatField()
@@ -106,3 +115,57 @@ class PerformanceSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(allow_null=True)
     accuracy = AccuracySerializer()
     phases = PhaseAccuracySerializer(many=True)
+
+
+class ShadowTrafficSerializer(serializers.Serializer[Any]):
+    """Differences are shadow minus baseline; times are of the model calls, in ms.
+
+    `enough` says whether there are rows enough to judge by; intervals are null where not.
+    `dropped` rows found no room and were not mirrored.
+    """
+
+    rows = serializers.IntegerField()
+    enough = serializers.BooleanField()
+    labelled = serializers.IntegerField()
+    agreements = serializers.IntegerField()
+    agreement = serializers.FloatField(allow_null=True)
+    agreement_interval = IntervalSerializer(allow_null=True)
+    mean_shift = serializers.FloatField(allow_null=True)
+    shift_interval = IntervalSerializer(allow_null=True)
+    shift_p95 = serializers.FloatField(allow_null=True)
+    timed = serializers.IntegerField()
+    mean_delay_ms = serializers.FloatField(allow_null=True)
+    delay_interval = IntervalSerializer(allow_null=True)
+    baseline_p50_ms = serializers.FloatField(allow_null=True)
+    baseline_p99_ms = serializers.FloatField(allow_null=True)
+    shadow_p50_ms = serializers.FloatField(allow_null=True)
+    shadow_p99_ms = serializers.FloatField(allow_null=True)
+    errors_by_kind = serializers.DictField(child=serializers.IntegerField(), source="errors")
+    error_share = serializers.FloatField(allow_null=True)
+    dropped = serializers.IntegerField()
+
+
+class ShadowSegmentSerializer(serializers.Serializer[Any]):
+    """The rows with one value of one feature, as "feature=value"."""
+
+    name = serializers.CharField()
+    traffic = ShadowTrafficSerializer()
+
+
+class ShadowComparisonSerializer(serializers.Serializer[Any]):
+    """A shadow version beside the version that answered; the lowest agreement first."""
+
+    version = serializers.CharField()
+    baseline = serializers.CharField()
+    sentence = serializers.CharField()
+    traffic = ShadowTrafficSerializer()
+    segments = ShadowSegmentSerializer(many=True)
+
+
+class ShadowSerializer(serializers.Serializer[Any]):
+    """What an endpoint's shadows said in [since, until), in whole minutes."""
+
+    endpoint = serializers.CharField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    comparisons = ShadowComparisonSerializer(many=True)

@@ -6,6 +6,7 @@ from apps.monitoring.api import views
 
 urlpatterns: list[URLPattern] = [
     path("endpoints/<str:name>/traffic", views.EndpointTraffic.as_view(), name="api-traffic"),
+    path("endpoints/<str:name>/shadow", views.EndpointShadow.as_view(), name="api-shadow"),
     path(
         "models/<str:model>/versions/<str:version>/performance",
         views.VersionPerformance.as_view(),

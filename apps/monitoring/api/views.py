@@ -23,6 +23,7 @@ from apps.routing.selectors import get_endpoint
 
 DEFAULT_SPAN = timedelta(minutes=15)
 DEFAULT_STEPS = 120
+SHADOW_SPAN = timedelta(days=7)
 
 
 class EndpointTraffic(ApiView):
@@ -55,6 +56,31 @@ class EndpointTraffic(ApiView):
             ],
         }
         return Response(shapes.TrafficSerializer(body).data)
+
+
+class EndpointShadow(ApiView):
+    """What an endpoint's shadows said."""
+
+    permissions: ClassVar[Mapping[str, Permission]] = {"GET": Permission.VIEW}
+
+    @extend_schema(
+        parameters=[shapes.ShadowQuery],
+        responses=shapes.ShadowSerializer,
+        examples=[examples.SHADOW],
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """Shadows beside the versions that answered: agreement, score shift and delay."""
+        endpoint = get_endpoint(name)
+        given = validated(shapes.ShadowQuery(data=request.query_params))
+        until = given.get("until") or timezone.now()
+        since = given.get("since") or until - SHADOW_SPAN
+        if since >= until:
+            raise Invalid("since must be before until", field="since")
+        found = selectors.shadow_comparison(
+            endpoint.name, given.get("version"), since, given.get("segment"), until=until
+        )
+        body = {"endpoint": endpoint.name, "since": since, "until": until, "comparisons": found}
+        return Response(shapes.ShadowSerializer(body).data)
 
 
 class VersionPerformance(ApiView):
