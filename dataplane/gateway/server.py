@@ -13,6 +13,7 @@ from dataplane.gateway import oip
 from dataplane.gateway.batching import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.endpoint import PredictPath
+from dataplane.gateway.evidence import SharedEvidence
 from dataplane.gateway.facts import Facts
 from dataplane.gateway.feed import Feed
 from dataplane.gateway.http import Exchange
@@ -108,6 +109,10 @@ class Gateway:
             max_in_flight=self._settings.gateway_max_in_flight,
         )
         self._path.journey.lanes = Lanes(batchers)
+        self._evidence = SharedEvidence(
+            redis_url=self._settings.redis_url, loop=loop, fold=self._guards.fold
+        )
+        self._guards.shared = self._evidence
         await self.install(self._routing.boot())
         await self._http.start(*self._settings.listen)
         if self._settings.grpc_listen:
@@ -122,6 +127,7 @@ class Gateway:
             poll_s=self._settings.gateway_poll_s,
         )
         self._feed.start()
+        self._evidence.start()
         log.info("gateway.started", gateway=self.name, boot=self.boot, port=self._http.port)
 
     async def stop(self) -> None:
@@ -133,6 +139,7 @@ class Gateway:
         else:
             await self._http.drain(seconds)
         self._feed.halt()
+        self._evidence.halt()
         self._seal_later.cancel()
         self._writer.close()
         self._prober.stop()
@@ -154,7 +161,7 @@ class Gateway:
         self._path.journey.lanes.keep_only(self.table.endpoints)
         self._keep_replicas(variants)
         self._metrics.forget_others(variants)
-        self._guards.forget_others(self.table)
+        self._guards.follow(self.table)
         log.info(
             "routing.swapped",
             generation=self.table.generation,
@@ -205,6 +212,8 @@ class Gateway:
 
     def withdraw(self, override: Override) -> None:
         """Serve the candidate's buckets by its baseline, at once; then write it down."""
+        if any(each.key == override.key for each in self._overrides.active):
+            return
         self._overrides.add(override)
         self.table = self.table.with_overrides(self._overrides.active)
         log.warning(

@@ -1,45 +1,65 @@
-"""The local guardrail: this gateway withdraws a candidate on its own evidence.
+"""The guardrail: this gateway withdraws a candidate by the evidence of all gateways.
 
-It works with the control plane and Redis away. An override is written to disk, outlives restarts
-and newer generations, and ends when a spec acknowledges it or leaves its rollout behind.
+With Redis away it goes by its own, and it needs no control plane. An override is written to disk,
+outlives restarts and newer generations, and ends when a spec acknowledges it or leaves its rollout
+behind.
 """
 
+import asyncio
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
 
 from contracts.records import Failure
 from contracts.routing import Guardrail, Override
+from dataplane.gateway.evidence import PATIENCE_S, Finding, Key, Watch
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Endpoint, Table, rollouts_of
 from dataplane.spool import PINNED
-from serving import guardrail as evidence
 
 log = structlog.get_logger()
 
 MAX_UNITS = 1_000_000
 
 
-class Watch:
-    """The evidence of one rollout's guardrail, kept over steps: units by first failure."""
+class Shared(Protocol):
+    """The evidence of all gateways."""
 
-    def __init__(self, spec: Guardrail) -> None:
-        self.wealth = evidence.Guardrail(alpha=spec.alpha, harm_ratio=spec.harm_ratio)
-        self.tripped = False
+    def post(self, finding: Finding) -> bool:
+        """Tell the others; whether they can be reached at this moment."""
+
+    def follow(self, keys: Iterable[Key]) -> None:
+        """Read what is known of these guardrails, from the start."""
+
+
+class Bound(NamedTuple):
+    """A guardrail of the table, with what an override on its behalf says."""
+
+    endpoint: Endpoint
+    spec: Guardrail
+    generation: int
 
 
 class Guards:
-    """Watches first failures and decides withdrawals. `withdraw` is called with each override."""
+    """Watches first failures and decides withdrawals. `withdraw` is called with each override.
+
+    With `shared` evidence a failure counts when the stream that all gateways follow brings it, or
+    after `PATIENCE_S` if it does not; without, and while Redis is away, at once.
+    """
 
     def __init__(self, *, gateway: str, withdraw: Callable[[Override], None]) -> None:
         self._gateway = gateway
         self._withdraw = withdraw
-        self._watches: dict[tuple[str, str], Watch] = {}
+        self._watches: dict[Key, Watch] = {}
+        self._bound: dict[Key, Bound] = {}
         self._failed: dict[str, set[bytes]] = {}
+        self.shared: Shared | None = None
 
     def observe(self, rows: Iterable[Row], at: float) -> list[Failure]:
         """First model-attributable failures among settled rows, in order; epoch seconds.
@@ -48,22 +68,37 @@ class Guards:
         """
         found: list[Failure] = []
         for row in rows:
-            if row.failure is not None and row.blamed and not row.flags & PINNED:
+            if row.error is not None and row.blamed and not row.flags & PINNED:
                 found += self._first_failures(row, at)
         return found
 
-    def forget_others(self, table: Table) -> None:
-        """Drop the evidence of rollouts that the table no longer has."""
+    def follow(self, table: Table) -> None:
+        """Watch the guardrails of this table; drop the evidence of rollouts that it left."""
         present: set[str] = set()
+        self._bound = {}
         for endpoint in table.endpoints.values():
             present |= rollouts_of(endpoint.spec)
+            for spec in endpoint.spec.guardrails:
+                bound = Bound(endpoint, spec, table.generation)
+                self._bound[spec.rollout, spec.candidate] = bound
         self._failed = {key: units for key, units in self._failed.items() if key in present}
-        self._watches = {key: each for key, each in self._watches.items() if key[0] in present}
+        self._watches = {
+            key: self._watches.get(key) or Watch(bound.spec) for key, bound in self._bound.items()
+        }
+        if self.shared is not None:
+            self.shared.follow(self._bound)
+
+    def fold(self, findings: Iterable[Finding]) -> None:
+        """Count units, each once. Where that is enough evidence, withdraw the candidate."""
+        for finding in findings:
+            watch = self._watches.get(finding.key)
+            if watch is not None and watch.take(finding):
+                self._crossed(self._bound[finding.key], watch)
 
     def _first_failures(self, row: Row, at: float) -> list[Failure]:
         spec = row.endpoint.spec
         return [
-            _failure(row, at, rollout, self._look(row, rollout, at))
+            _failure(row, at, rollout, self._look(row, rollout))
             for rollout in rollouts_of(spec)
             if self._is_first(rollout, row.unit)
         ]
@@ -75,34 +110,41 @@ class Guards:
         units.add(unit)
         return True
 
-    def _look(self, row: Row, rollout: str, at: float) -> float:
-        """Feed the rollout's guardrails; the candidate's share, 0 without a guardrail."""
+    def _look(self, row: Row, rollout: str) -> float:
+        """Tell the rollout's guardrails; the candidate's share, 0 without a guardrail."""
         share = 0.0
         for spec in row.endpoint.spec.guardrails:
             if spec.rollout == rollout and row.variant.key in (spec.candidate, spec.baseline):
                 share = row.endpoint.share(spec)
-                self._bet(row, spec, share, at)
+                key = (spec.rollout, spec.candidate)
+                self._tell(Finding(key, row.unit, row.variant.key == spec.candidate, share))
         return share
 
-    def _bet(self, row: Row, spec: Guardrail, share: float, at: float) -> None:
-        watch = self._watches.setdefault((spec.rollout, spec.candidate), Watch(spec))
-        wealth = watch.wealth.observe(row.variant.key == spec.candidate, share)
-        if watch.wealth.crossed and not watch.tripped:
-            watch.tripped = True
-            self._withdraw(
-                Override(
-                    gateway=self._gateway,
-                    endpoint=row.endpoint.spec.name,
-                    rollout=spec.rollout,
-                    variant=spec.candidate,
-                    fallback_to=spec.baseline,
-                    wealth=wealth,
-                    units=watch.wealth.units,
-                    generation=row.generation,
-                    at=at,
-                    reason=f"error guardrail: wealth {wealth:.4g} passed {1 / spec.alpha:.4g}",
-                )
-            )
+    def _tell(self, finding: Finding) -> None:
+        """Share a finding. It waits for the stream's order only while the others can be heard."""
+        if self.shared is not None and self.shared.post(finding):
+            asyncio.get_running_loop().call_later(PATIENCE_S, self.fold, (finding,))
+        else:
+            self.fold((finding,))
+
+    def _crossed(self, bound: Bound, watch: Watch) -> None:
+        spec, endpoint = bound.spec, bound.endpoint
+        override = Override(
+            gateway=self._gateway,
+            endpoint=endpoint.spec.name,
+            rollout=spec.rollout,
+            variant=spec.candidate,
+            fallback_to=spec.baseline,
+            wealth=watch.wealth.wealth,
+            units=watch.wealth.units,
+            generation=bound.generation,
+            at=time.time(),
+            reason=(
+                f"error guardrail: wealth {watch.wealth.wealth:.4g} passed {1 / spec.alpha:.4g}"
+            ),
+        )
+        if endpoint.is_bound_by(override):  # else somebody knows, and goes on
+            self._withdraw(override)
 
 
 def _failure(row: Row, at: float, rollout: str, share: float) -> Failure:
