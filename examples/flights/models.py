@@ -12,6 +12,7 @@ class TrainedModel:
 
     threshold: a flight with a late probability at or above it is called delayed.
     example: raw flights as a client sends them, in FEATURES order.
+    background: a sample of those that it was trained on, which explanations compare with.
     """
 
     name: str
@@ -22,6 +23,7 @@ class TrainedModel:
     data_digest: str
     trained_at: str
     example: list[dict[str, Any]]
+    background: list[dict[str, Any]]
 
     def document(self) -> dict[str, Any]:
         """Everything but the graph, as JSON values."""

@@ -6,7 +6,11 @@
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from examples.flights.cache import trained_models
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "flights"
 ARTIFACT_PATH: Final = "model"
+BACKGROUND_FILE: Final = "background.json"
 MLFLOW_DIGEST_LENGTH: Final = 36
 PIP_REQUIREMENTS: Final = ("onnxruntime>=1.17", "numpy")
 
@@ -48,7 +53,7 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
 
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_experiment(MODEL_NAME)
-    with mlflow.start_run(run_name=f"{MODEL_NAME} {model.name}") as run:
+    with _background_file(model) as background, mlflow.start_run(run_name=_run_name(model)) as run:
         mlflow.log_params(model.parameters | {"decision_threshold": str(model.threshold)})
         mlflow.log_metrics(model.metrics)
         mlflow.set_tags(_tags(model, commit))
@@ -59,6 +64,7 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
             input_example=pd.DataFrame(model.example),
             pip_requirements=list(PIP_REQUIREMENTS),
             save_as_external_data=False,
+            extra_files=[background],
         )
     client = mlflow.MlflowClient(tracking_uri)
     client.log_inputs(run.info.run_id, [_training_data(model)])
@@ -67,6 +73,19 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
         MODEL_NAME, source=info.model_uri, run_id=run.info.run_id, model_id=info.model_id
     )
     return Registered(model, run.info.run_id, str(version.version))
+
+
+@contextmanager
+def _background_file(model: TrainedModel) -> Iterator[str]:
+    """A file of the sample that explanations compare with, by the name that the import knows."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / BACKGROUND_FILE
+        file.write_text(json.dumps(model.background))
+        yield str(file)
+
+
+def _run_name(model: TrainedModel) -> str:
+    return f"{MODEL_NAME} {model.name}"
 
 
 def signature() -> "ModelSignature":

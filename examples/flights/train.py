@@ -51,6 +51,7 @@ TREES: Final = 80
 TREE_DEPTH: Final = 5
 LEARNING_RATE: Final = 0.08
 EXAMPLE_ROWS: Final = 5
+BACKGROUND_ROWS: Final = 100
 
 Probabilities = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.bool_]
@@ -117,7 +118,8 @@ def train(recipe: Recipe, frame: pd.DataFrame) -> TrainedModel:
         parameters=_parameters(recipe, training, validation),
         data_digest=frame_digest(training),
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        example=_example(validation),
+        example=_rows(validation, EXAMPLE_ROWS),
+        background=_rows(training, BACKGROUND_ROWS),
     )
 
 
@@ -199,8 +201,8 @@ def _parameters(recipe: Recipe, training: pd.DataFrame, validation: pd.DataFrame
     return {name: str(value) for name, value in given.items()}
 
 
-def _example(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = frame[list(FEATURES)].sample(EXAMPLE_ROWS, random_state=0).to_dict("records")
+def _rows(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
+    rows = frame[list(FEATURES)].sample(count, random_state=0).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
 

@@ -60,6 +60,7 @@ def test_registry__imports_and_validates_all_versions__none_fails(
             mlflow_name=MODEL_NAME,
             mlflow_version=done.mlflow_version,
         )
+        assert version.background_rows == 100
         assert version.label_map == LABEL_MAP
         assert version.decision_threshold == model.threshold
         assert version.data_lineage["digest"] == model.data_digest
