@@ -63,6 +63,8 @@ class GatewayState:
     source: str
     refused: str
     overrides: tuple[str, ...]
+    breakers: Mapping[str, str]
+    replicas_out: tuple[str, ...]
     spool_bytes: int
     dropped: int
     swapped_at: datetime | None
@@ -182,6 +184,8 @@ def _gateway(row: GatewayReport, *, newest: int, now: datetime) -> GatewayState:
         source=row.source,
         refused=row.rejected_index,
         overrides=tuple(row.overrides),
+        breakers=row.breakers,
+        replicas_out=tuple(row.replicas_out),
         spool_bytes=row.spool_bytes,
         dropped=row.dropped,
         swapped_at=row.swapped_at,
@@ -221,12 +225,17 @@ def difference(before: Generation, after: Generation) -> list[EndpointChange]:
     old = index_at(before.epoch, before.number).endpoints
     new = index_at(after.epoch, after.number).endpoints
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return [_change(name, old.get(name), new.get(name)) for name in names]
+    pairs = [(name, old.get(name, ""), new.get(name, "")) for name in names]
+    specs = _read_specs({digest for _, *both in pairs for digest in both})
+    return [_change(name, specs.get(then), specs.get(now)) for name, then, now in pairs]
 
 
-def _change(name: str, old: str | None, new: str | None) -> EndpointChange:
-    before = read_spec(old) if old else None
-    after = read_spec(new) if new else None
+def _read_specs(digests: set[str]) -> dict[str, EndpointSpec]:
+    rows = Spec.objects.filter(digest__in=digests).values_list("digest", "body")
+    return {digest: decode_spec(bytes(body), digest=digest) for digest, body in rows}
+
+
+def _change(name: str, before: EndpointSpec | None, after: EndpointSpec | None) -> EndpointChange:
     return EndpointChange(
         name=name,
         before=before,

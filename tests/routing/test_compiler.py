@@ -57,7 +57,9 @@ def test_spec__encoded__comes_back_by_its_digest() -> None:
         decode_spec(body + b" ", digest=spec_digest(body))
 
 
-@pytest.mark.parametrize(("role", "weight"), list(product(sorted(ROLES - {"shadow", "member"}), (0, 500))))
+@pytest.mark.parametrize(
+    ("role", "weight"), list(product(sorted(ROLES - {"shadow", "member"}), (0, 500)))
+)
 @pytest.mark.parametrize("version", [STAGING, DEV])
 def test_compile__unapproved_in_any_serving_role__refused(
     version: VersionFacts, role: str, weight: int

@@ -31,14 +31,14 @@ from apps.deployments.rollout import (
 )
 from apps.deployments.services.plans import check_conditions, check_steps
 from apps.deployments.services.routes import follow
-from apps.deployments.services.traffic import check_approval, incumbent_of
+from apps.deployments.services.traffic import check_approval, incumbent_of, split
 from apps.deployments.services.verdicts import write_verdicts
 from apps.events.errors import Conflict
 from apps.events.services import record
 from apps.registry.models import ModelVersion
 from apps.routing.errors import LeaseHeld
 from apps.routing.models import Endpoint
-from apps.routing.services import acquire_lease
+from apps.routing.services import acquire_lease, preview
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +71,8 @@ def create_rollout(
     """Plan a ramp of `candidate` and lease the endpoint for it; the next tick starts it.
 
     Steps and conditions default to those of the model's tier. Raises VersionNotApproved,
-    NothingToReplace, Invalid (naming the field), LeaseHeld.
+    NothingToReplace, Invalid (naming the field), LeaseHeld, and InvalidSettings for a candidate
+    that the endpoint's policy cannot be followed with.
     """
     authorise(actor, Permission.ROUTE, team_key=endpoint.team.key)
     tier = endpoint.model.tier
@@ -102,6 +103,9 @@ def _create(
         raise NothingToReplace(f"endpoint {locked} serves nothing to compare with: deploy first")
     if incumbent == candidate:
         raise Conflict(f"{candidate} is the stable version already", field="candidate")
+    # What the endpoint's policy cannot follow with this candidate is said now, not at a tick.
+    weights = split(incumbent, candidate, steps[0].weight)
+    preview(endpoint=locked, weights=weights, new_candidate=True, carry=True)
     rollout = Rollout(
         endpoint=locked,
         candidate=candidate,

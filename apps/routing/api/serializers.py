@@ -5,8 +5,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.routing.api.structs import EnsembleField, LimitsField, PolicyField, SettingsField
 from apps.routing.compiler import ROLES
+from apps.routing.facts import stored_settings
 from apps.routing.models import Endpoint, Generation, Override, Phase, UnitKind
+from apps.routing.policy import complete
 from contracts.routing import BUCKETS
 
 REASON = 2_000
@@ -30,15 +33,15 @@ class NewEndpointSerializer(StrictSerializer):
     model = serializers.CharField(max_length=63)
     unit_kind = serializers.ChoiceField(choices=UnitKind.choices, default=UnitKind.USER.value)
     sample_rate = serializers.FloatField(min_value=0, max_value=1, default=0.01)
-    settings = serializers.DictField(default=dict)
+    settings = SettingsField(default=dict)
 
 
 class EndpointChangeSerializer(StrictSerializer):
-    """What is given is changed, the rest stays."""
+    """What is given is changed, the rest stays; `limits` and `policy` are each given whole."""
 
     sample_rate = serializers.FloatField(min_value=0, max_value=1, required=False)
-    settings = serializers.DictField(required=False)
-    reason = serializers.CharField(default="", allow_blank=True, max_length=REASON)
+    settings = SettingsField(required=False)
+    reason = serializers.CharField(max_length=REASON)
 
 
 class WeightSerializer(StrictSerializer):
@@ -48,6 +51,9 @@ class WeightSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=sorted(ROLES))
     version = serializers.CharField(max_length=60)
     weight = serializers.IntegerField(min_value=0, max_value=BUCKETS)
+    ensemble = EnsembleField(
+        required=False, help_text="its answer is combined of these variants', its own among them"
+    )
 
 
 class PreviewRequestSerializer(StrictSerializer):
@@ -87,6 +93,7 @@ class VariantSerializer(serializers.Serializer[Any]):
     role = serializers.CharField()
     version = serializers.CharField()
     weight = serializers.IntegerField()
+    ensemble = EnsembleField(required=False, help_text="of variants that combine others")
 
 
 class PhaseSerializer(serializers.ModelSerializer[Phase]):
@@ -123,13 +130,23 @@ class RunningPhaseSerializer(PhaseSerializer):
         read_only_fields = fields
 
 
+class LeftOutSerializer(serializers.Serializer[Any]):
+    """A part of the policy that the running allocation has no place for."""
+
+    path = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     """An endpoint and who gets what of it now."""
 
     team = serializers.CharField(source="team.key", read_only=True)
     model = serializers.CharField(source="model.name", read_only=True)
     generation = serializers.IntegerField(read_only=True, allow_null=True)
-    settings = serializers.DictField()
+    settings = SettingsField()
+    limits = serializers.SerializerMethodField()
+    policy = serializers.SerializerMethodField()
+    left_out = serializers.SerializerMethodField()
     phase = serializers.SerializerMethodField()
 
     class Meta:
@@ -141,6 +158,9 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "unit_kind",
             "sample_rate",
             "settings",
+            "limits",
+            "policy",
+            "left_out",
             "revision",
             "lease_holder",
             "leased_at",
@@ -149,6 +169,21 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "created_at",
         )
         read_only_fields = fields
+
+    @extend_schema_field(LimitsField())
+    def get_limits(self, endpoint: Endpoint) -> object:
+        """Limits, defaults spelled out."""
+        return complete(stored_settings(endpoint).limits)
+
+    @extend_schema_field(PolicyField())
+    def get_policy(self, endpoint: Endpoint) -> object:
+        """The policy, defaults spelled out."""
+        return complete(stored_settings(endpoint).policy)
+
+    @extend_schema_field(LeftOutSerializer(many=True))
+    def get_left_out(self, endpoint: Endpoint) -> object:
+        """What of the policy is not in force now, and why."""
+        return getattr(endpoint, "left_out", None) or []
 
     @extend_schema_field(RunningPhaseSerializer(allow_null=True))
     def get_phase(self, endpoint: Endpoint) -> dict[str, object] | None:
@@ -163,6 +198,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
     endpoint = serializers.CharField(source="endpoint.name", read_only=True)
     phase = serializers.IntegerField(source="phase.number", read_only=True)
     digest = serializers.CharField(read_only=True)
+    left_out = LeftOutSerializer(many=True, read_only=True)
 
     class Meta:
         model = Generation
@@ -175,6 +211,7 @@ class GenerationSerializer(serializers.ModelSerializer[Generation]):
             "issued_at",
             "actor_key",
             "reason",
+            "left_out",
         )
         read_only_fields = fields
 
@@ -230,6 +267,13 @@ class GatewaySerializer(serializers.Serializer[Any]):
     source = serializers.CharField()  # type: ignore[assignment]  # the metaclass takes it away
     refused = serializers.CharField()
     overrides = serializers.ListField(child=serializers.CharField())
+    breakers = serializers.DictField(
+        child=serializers.ChoiceField(choices=["open", "half_open"]),
+        help_text='breakers that are not closed, by "endpoint/variant"',
+    )
+    replicas_out = serializers.ListField(
+        child=serializers.CharField(), help_text="model servers that failed their probes"
+    )
     spool_bytes = serializers.IntegerField()
     dropped = serializers.IntegerField()
     swapped_at = serializers.DateTimeField(allow_null=True)

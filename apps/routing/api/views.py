@@ -23,8 +23,10 @@ from apps.routing import selectors, services
 from apps.routing.api import examples
 from apps.routing.api import serializers as shapes
 from apps.routing.models import Endpoint, Generation, Override, Phase
+from apps.routing.reading import read
 from apps.routing.selectors import EndpointChange, get_endpoint, get_generation
 from apps.routing.services import VariantWeight
+from contracts.policy import Ensemble
 
 Permissions = Mapping[str, Permission]
 
@@ -82,10 +84,14 @@ class OneEndpoint(ApiView):
     @extend_schema(
         request=shapes.EndpointChangeSerializer,
         responses=shapes.EndpointSerializer,
-        examples=[examples.ENDPOINT_CHANGE],
+        examples=examples.ENDPOINT_CHANGES,
     )
     def patch(self, request: Request, name: str) -> Response:
-        """Change how it serves; nobody moves."""
+        """Change how it serves; nobody moves.
+
+        `settings` replaces those of its parts that it names: `limits`, `policy`. What makes no
+        sense, or has no place in what the endpoint serves, is refused (422) field by field.
+        """
         given = validated(shapes.EndpointChangeSerializer(data=request.data))
         services.update_endpoint(actor=self.principal, endpoint=get_endpoint(name), **given)
         return Response(described(name))
@@ -99,7 +105,7 @@ class Weights(ApiView):
     @extend_schema(
         request=shapes.WeightsRequestSerializer,
         responses=shapes.GenerationSerializer,
-        examples=[examples.WEIGHTS],
+        examples=[examples.WEIGHTS, examples.ENSEMBLE],
     )
     def put(self, request: Request, name: str) -> Response:
         """Give the versions these weights, moving the fewest users.
@@ -303,8 +309,13 @@ def _weight(endpoint: Endpoint, item: Mapping[str, Any], number: int) -> Variant
         version = get_version(endpoint.model.name, item["version"])
     except NotFound as error:
         raise Invalid(error.detail, field=f"weights[{number}].version") from error
+    given = item.get("ensemble")
     return VariantWeight(
-        key=item["variant"], role=item["role"], version=version, weight=item["weight"]
+        key=item["variant"],
+        role=item["role"],
+        version=version,
+        weight=item["weight"],
+        ensemble=read(given, Ensemble, path=f"weights[{number}].ensemble") if given else None,
     )
 
 
