@@ -114,7 +114,7 @@ def title(found: Rollout) -> str:
 def summary(found: Rollout) -> str:
     """Where the rollout is, in one sentence."""
     outcomes = [str(verdict.get("verdict")) for verdict in found.latest]
-    return picture.sentence(found.snapshot(), timezone.now(), outcomes, _last_reason(found))
+    return picture.sentence(found.snapshot(), timezone.now(), outcomes, found.state_reason)
 
 
 def timeline(found: Rollout) -> Any:
@@ -147,13 +147,6 @@ def view_of(found: Rollout) -> dict[str, Any]:
 def _long_over(found: Rollout) -> bool:
     """A page stays live a little after the end, so that the last figures still arrive."""
     return found.ended_at is not None and timezone.now() - found.ended_at > timedelta(seconds=30)
-
-
-def _last_reason(found: Rollout) -> str:
-    if found.state not in (State.ROLLED_BACK, State.ABORTED, State.PAUSED):
-        return ""
-    event = Event.objects.for_object(found.key).exclude(reason="").first()
-    return event.reason if event else ""
 
 
 def _byline(found: Rollout) -> str:

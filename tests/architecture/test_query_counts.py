@@ -1,5 +1,6 @@
-"""Lists make the same number of queries however long they are."""
+"""Lists and pages make the same number of queries however much they show."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from apps.accounts.access import Role
 from apps.accounts.models import User
 from apps.events import chain
 from tests.accounts import factories
+from tests.architecture.crowd import Crowd
 from tests.architecture.queries import query_baseline
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +55,21 @@ def test_audit_page__rows_doubled__same_number_of_queries(
         rows()
         with query_baseline("page audit"):
             assert client.get("/audit/").status_code == 200
+
+
+def named(path: str) -> str:
+    """What a baseline is kept under: ids and generations differ from run to run."""
+    ids = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "{id}", path)
+    return re.sub(r"generations/\d+", "generations/{number}", ids)
+
+
+def test_pages_and_lists__thirty_times_the_rows__same_number_of_queries(
+    client: Client, admin: User
+) -> None:
+    client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
+    crowd = Crowd()
+    for more in (1, 29):
+        crowd.add(more)
+        for path in [*crowd.pages(), *crowd.resources()]:
+            with query_baseline(f"GET {named(path)}"):
+                assert client.get(path).status_code == 200, path
