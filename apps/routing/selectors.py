@@ -63,6 +63,8 @@ class GatewayState:
     source: str
     refused: str
     overrides: tuple[str, ...]
+    breakers: Mapping[str, str]
+    replicas_out: tuple[str, ...]
     spool_bytes: int
     dropped: int
     swapped_at: datetime | None
@@ -182,6 +184,8 @@ def _gateway(row: GatewayReport, *, newest: int, now: datetime) -> GatewayState:
         source=row.source,
         refused=row.rejected_index,
         overrides=tuple(row.overrides),
+        breakers=row.breakers,
+        replicas_out=tuple(row.replicas_out),
         spool_bytes=row.spool_bytes,
         dropped=row.dropped,
         swapped_at=row.swapped_at,
