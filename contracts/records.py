@@ -26,7 +26,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `requests` counts answers of every kind that reached assignment (errors included);
     `errors` by ErrorKind. `latency` maps the log-bin index of serving.sketches to its count, for
     successful answers (milliseconds). `predictions` are counts in 20 equal bins of [0, 1].
-    `batches`/`batch_rows` describe the micro-batches sent to Triton.
+    `batches`/`batch_rows` describe the micro-batches sent to Triton. `lookup_misses` are rows for
+    which the store lacked a feature, `lookup_unread` those for which it was away or late.
     """
 
     second: int
@@ -46,6 +47,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positives: int = 0
     batches: int = 0
     batch_rows: int = 0
+    lookup_misses: int = 0
+    lookup_unread: int = 0
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +96,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `route` names the rule that chose this endpoint where the client asked for `asked`. With
     `shadow_of`, a prediction's id, it is what a shadow said of that request and nobody saw: it
-    is no served traffic.
+    is no served traffic. `lookup` says that a feature which should have been looked up took its
+    default: the store lacked it, or could not be read in time. It is null in `features`.
     """
 
     at: float
@@ -116,6 +120,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rollout: str = ""
     cache_hit: bool = False
     fallback: str = ""
+    lookup: Literal["", "missed", "unread"] = ""
     sample_rate: float = 1.0
     route: str = ""
     asked: str = ""

@@ -15,7 +15,8 @@ class GatewaySettings(BaseSettings):
 
     `gateway_url` and `gateway_grpc_url` are what clients call; `gateway_listen` and
     `gateway_grpc_listen` ("host:port") what is bound when that differs. `gateway_state` keeps
-    the spool, the routing table and the overrides. Times in seconds, sizes in bytes.
+    the spool, the routing table and the overrides. `gateway_store_url` is the Redis that features
+    are looked up in, by default that of the routing table. Times in seconds, sizes in bytes.
     """
 
     gateway_name: str = Field(default="gateway-1", pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")
@@ -28,6 +29,7 @@ class GatewaySettings(BaseSettings):
     routing_public_keys: str
     unit_hash_key: str = Field(repr=False, min_length=32)
 
+    gateway_store_url: str = Field(default="", repr=False)
     gateway_poll_s: float = 1.0
     gateway_warm_s: float = 0.1
     gateway_probe_s: float = 1.0

@@ -41,6 +41,7 @@ STATUSES: tuple[Literal["ok"] | ErrorKind, ...] = (
 )
 STATUS_CODES = {name: code for code, name in enumerate(STATUSES)}
 PINNED, CACHE_HIT, FALLBACK, ANONYMOUS = 1, 2, 4, 8
+LOOKUP_MISSED, LOOKUP_UNREAD = 64, 128
 
 
 class Kind(IntEnum):

@@ -31,6 +31,7 @@ class Metrics:
         self._stats: dict[tuple[str, str, str], VariantStats] = {}
         self._of: dict[Variant, VariantStats] = {}
         self._rejected: Counter[tuple[str, str]] = Counter()
+        self._lookups: Counter[tuple[str, str]] = Counter()
 
     def answered(self, call: Call) -> None:
         """A micro-batch is settled."""
@@ -45,6 +46,10 @@ class Metrics:
                 stats.fallbacks[row.fallback] += 1
             stats.latency[bisect_left(BOUNDS_MS, row.latency_ms)] += 1
             stats.latency_sum_ms += row.latency_ms
+
+    def looked_up(self, endpoint: str, result: str) -> None:
+        """The features of a row were looked up."""
+        self._lookups[endpoint, result] += 1
 
     def rejected(self, endpoint: str, reason: str) -> None:
         """A request was refused."""
@@ -97,6 +102,10 @@ class Metrics:
             ("", f'endpoint="{endpoint}",reason="{reason}"', count)
             for (endpoint, reason), count in self._rejected.items()
         ]
+        lookups = [
+            ("", f'endpoint="{endpoint}",result="{result}"', count)
+            for (endpoint, result), count in self._lookups.items()
+        ]
         batches = [("", _labels(key), stats.batches) for key, stats in self._stats.items()]
         rows = [("", _labels(key), stats.batch_rows) for key, stats in self._stats.items()]
         prefix = "switchyard_gateway_"
@@ -104,6 +113,7 @@ class Metrics:
             *_family(f"{prefix}predictions_total", "counter", answers),
             *_family(f"{prefix}fallbacks_total", "counter", fallbacks),
             *_family(f"{prefix}rejected_requests_total", "counter", rejected),
+            *_family(f"{prefix}lookups_total", "counter", lookups),
             *_family(f"{prefix}batches_total", "counter", batches),
             *_family(f"{prefix}batch_rows_total", "counter", rows),
         ]

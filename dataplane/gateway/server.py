@@ -19,6 +19,7 @@ from dataplane.gateway.feed import Feed
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.lane import Lanes
 from dataplane.gateway.listener import HttpLimits, HttpServer
+from dataplane.gateway.lookup import Lookups
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.outcomes import decode_outcomes
 from dataplane.gateway.probing import Prober
@@ -26,6 +27,7 @@ from dataplane.gateway.problems import Refusal
 from dataplane.gateway.replicas import Channels
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.routing import Disk, Routing, Update
+from dataplane.gateway.store import Store
 from dataplane.gateway.table import Table, Variant
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards, Overrides
@@ -102,11 +104,14 @@ class Gateway:
         """Boot from disk, listen, then follow Redis. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
         self._channels = Channels()
+        store = Store(self._settings.gateway_store_url or self._settings.redis_url)
+        self._lookups = Lookups(store, count=self._metrics.looked_up)
         self._prober = Prober(self._channels, every_s=self._settings.gateway_probe_s)
         batchers = Batchers(
             self._channels,
             finish=self._path.journey.settled,
             max_in_flight=self._settings.gateway_max_in_flight,
+            preparing=self._lookups.preparing,
         )
         self._path.journey.lanes = Lanes(batchers)
         self._evidence = SharedEvidence(
@@ -144,6 +149,7 @@ class Gateway:
         self._writer.close()
         self._prober.stop()
         self._channels.close()
+        self._lookups.close()
         log.info("gateway.stopped", gateway=self.name)
 
     # What the feed calls
@@ -155,6 +161,7 @@ class Gateway:
         if update.table is None:
             return
         await self._warm(update.table)
+        await self._lookups.warm(update.table, self._settings.gateway_warm_s)
         lifted = self._overrides.drop_unbound(update.table)
         self.table = update.table.with_overrides(self._overrides.active)
         variants = {v for each in self.table.endpoints.values() for v in each.variants}

@@ -6,10 +6,12 @@ from functools import cached_property
 from itertools import count
 from typing import Literal
 
+from contracts.policy import Lookup
 from contracts.routing import BUCKETS, EndpointSpec, Guardrail, Override, VariantSpec
 from dataplane.spool import Context
 from serving.allocation import AllocationError, compile_ranges
 from serving.labels import Labeller
+from serving.lookup import StoredFeatures
 from serving.validation import CompiledSchema, compile_schema
 
 Source = Literal["redis", "disk", "none"]
@@ -36,11 +38,12 @@ class Variant:
         self.label = spec.semantic_version or str(spec.number)
         self.private = {each.name: each.pii for each in spec.schema.features if each.pii}
         self.names = frozenset({str(spec.number), spec.semantic_version} - {""})
+        self.stored = _stored(spec, endpoint.policy.lookup)
 
     @cached_property
     def schema(self) -> CompiledSchema:
-        """Decoder and packer of the version's features."""
-        return compile_schema(self.spec.schema)
+        """Decoder and packer of the version's features; those looked up may be left out."""
+        return self.stored.schema if self.stored else compile_schema(self.spec.schema)
 
     @cached_property
     def labeller(self) -> Labeller:
@@ -60,6 +63,12 @@ class Variant:
             sample_rate=self.sample_rate,
             scored=self.spec.schema.output.kind != "regression",
         )
+
+
+def _stored(spec: VariantSpec, lookup: Lookup | None) -> StoredFeatures | None:
+    """What is looked up for this version, if it has any of it. Raises SchemaError."""
+    found = StoredFeatures(spec.schema, lookup) if lookup else None
+    return found if found and found.names else None
 
 
 @dataclass(frozen=True, eq=False)

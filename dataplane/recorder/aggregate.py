@@ -3,7 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -123,6 +123,8 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
         cache_hits=_flagged(rows, spool.CACHE_HIT),
         fallbacks=_flagged(rows, spool.FALLBACK),
         pinned=_flagged(rows, spool.PINNED),
+        lookup_misses=_flagged(rows, spool.LOOKUP_MISSED),
+        lookup_unread=_flagged(rows, spool.LOOKUP_UNREAD),
         latency=tally(latency_bins(good["latency_ms"].astype(np.float64))),
         latency_sum_ms=float(good["latency_ms"].astype(np.float64).sum()),
         predictions=tally(_score_bins(scores)) if context.scored else {},
@@ -182,6 +184,12 @@ def _rejected(rejections: list[Rejection]) -> tuple[Rejected, ...]:
     )
 
 
+def _lookup(flags: int) -> Literal["", "missed", "unread"]:
+    if flags & spool.LOOKUP_UNREAD:
+        return "unread"
+    return "missed" if flags & spool.LOOKUP_MISSED else ""
+
+
 def _record(context: Context, sample: Sample) -> Record:
     return Record(
         at=sample.at,
@@ -203,6 +211,7 @@ def _record(context: Context, sample: Sample) -> Record:
         experiment=context.experiment,
         rollout=context.rollout,
         cache_hit=bool(sample.flags & spool.CACHE_HIT),
+        lookup=_lookup(sample.flags),
         fallback=sample.fallback,
         sample_rate=context.sample_rate,
         route=sample.route,
