@@ -38,13 +38,16 @@ from contracts.routing import (
     spec_digest,
 )
 from contracts.schema import FeatureSpec, Labelling, ModelSchema, OutputSpec, TensorSpec
-from dataplane.triton.config import config_pbtxt
+from dataplane.triton.config import EXPLAIN_RUNTIME, config_pbtxt
 from dataplane.triton.control import TritonControl
-from dataplane.triton.repository import RUNTIME_FILE
+from dataplane.triton.explainer import explainer_entry, explainer_pbtxt
+from dataplane.triton.repository import RUNTIME_FILE, RUNTIMES
 from embedded.private import PrivateServices
 from embedded.probes import http_probe
 from embedded.processes import Process, Running, start
 from serving.allocation import allocate
+from serving.background import encode_background
+from serving.validation import compile_schema
 
 ROOT = Path(__file__).parent.parent
 CLIENT_KEY = "swy_rig-client-key"
@@ -215,6 +218,35 @@ def install_model(
     shutil.copyfile(RUNTIME_FILE, home / "1" / "model.py")
     control = TritonControl(environment["TRITON_URL"], environment["TRITON_CONTROL_KEY"], 60.0)
     control.load(home.name)
+
+
+def install_explainer(
+    environment: Mapping[str, str], number: int, *, bias: float = 0.0, rows: int = 100
+) -> str:
+    """Put what explains version `number` into Triton's repository and load it; its entry's name.
+
+    Its background are `rows` examples with all numbers drawn from a standard normal, seed 0.
+    """
+    entry = explainer_entry(f"rig-v{number}")
+    home = Path(environment["TRITON_REPOSITORY"]) / entry
+    (home / "1").mkdir(parents=True, exist_ok=True)
+    for path, file in RUNTIMES[EXPLAIN_RUNTIME].items():
+        shutil.copyfile(file, home / path)
+    (home / "config.pbtxt").write_text(explainer_pbtxt(SCHEMA, entry))
+    (home / "1" / "model.onnx").write_bytes(model_bytes(bias))
+    (home / "1" / "background.json").write_bytes(background(rows))
+    control = TritonControl(environment["TRITON_URL"], environment["TRITON_CONTROL_KEY"], 60.0)
+    control.load(entry)
+    return entry
+
+
+def background(rows: int) -> bytes:
+    """A sample for explanations of the rig's model."""
+    drawn = np.random.default_rng(0).normal(size=(rows, len(NUMBERS))).tolist()
+    schema = compile_schema(SCHEMA)
+    return encode_background(
+        schema, [schema.read(example(**dict(zip(NUMBERS, row, strict=True)))) for row in drawn]
+    )
 
 
 def gateway_process(environment: Mapping[str, str], port: int) -> Process:

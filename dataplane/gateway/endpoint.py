@@ -70,7 +70,10 @@ class PredictPath:
             key = self.admit(exchange.authorization)
             request = decode_request(exchange.body)
             question = Question(request.model, request.user_id, request.version)
-            row = self._assigned(key, question, exchange.started)
+            if request.instances:
+                self._predict_list(exchange, key, question, request)
+                return
+            row = self.assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
             self.journey.enter(row)
@@ -88,7 +91,7 @@ class PredictPath:
         started = time.perf_counter()
         try:
             key = self.admit(authorization)
-            first = self._assigned(key, question, started)
+            first = self.assigned(key, question, started)
             rows = [self._copy(first, values) for values in read(first.variant)]
             return await self._together(rows)
         except Refusal as refusal:
@@ -101,15 +104,10 @@ class PredictPath:
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""
-        self._metrics.rejected(refusal.endpoint, refusal.reason)
-        self._facts.rejected(
-            at=time.time(),
-            endpoint=refusal.endpoint,
-            reason=refusal.reason,
-            feature=refusal.feature,
-        )
+        self._metrics.rejected(refusal)
+        self._facts.rejected(refusal, time.time())
 
-    def _assigned(self, key: Key, question: Question, started: float) -> Row:
+    def assigned(self, key: Key, question: Question, started: float) -> Row:
         """A row whose variant is decided, still without its features. Raises Refusal."""
         table = self._snapshot.table
         endpoint = find_endpoint(table, question.model)

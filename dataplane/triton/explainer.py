@@ -15,6 +15,8 @@ CLASS_INPUT = "class"
 PREDICTED_CLASS = (-1).to_bytes(8, "little", signed=True)
 OUTPUTS = ("contributions", "base_value", "prediction", "class")
 METHOD = "permutation"
+# How the runtime says that a sum is wrong; see runtime/explain.py.
+NOT_ADDITIVE = "miss the prediction by"
 MAX_ATTRIBUTIONS = 256
 
 
