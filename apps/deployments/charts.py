@@ -5,29 +5,46 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
 from apps.deployments.models import Rollout
-from apps.monitoring.selectors import VariantSeries, series
+from apps.monitoring.selectors import Line, VariantSeries, series
 from apps.routing.models import Endpoint, Phase
 
 POINTS = 120
-ROLES = {"stable": "baseline", "canary": "candidate"}
+COLOURS = 6
+Lines = Mapping[Line, VariantSeries]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a picture: its name ("v2 canary"), its swatch, and its figure in words."""
+
+    name: str
+    swatch: str
+    figure: str
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture: a title, its data, and what it shows in words."""
+    """One picture: a title, its data, and the same in words, a line each."""
 
     slug: str
     title: str
     data: dict[str, Any]
-    words: str
+    legend: Sequence[Entry]
 
     @property
     def element_id(self) -> str:
         """The id of the element that holds the data."""
         return f"chart-{self.slug}"
+
+    @property
+    def words(self) -> SafeString:
+        """What it shows, as the page shows it below the picture."""
+        return render_to_string("deployments/_legend.html", {"legend": self.legend})
 
 
 def of_rollout(rollout: Rollout, *, until: datetime) -> list[Chart]:
@@ -35,23 +52,55 @@ def of_rollout(rollout: Rollout, *, until: datetime) -> list[Chart]:
     since = (rollout.started_at or rollout.created_at) - timedelta(seconds=10)
     conditions = rollout.typed_conditions()
     found = _series(rollout.endpoint, since, until)
+    roles = {
+        rollout.baseline.version_key: "baseline",
+        rollout.candidate.version_key: "candidate",
+    }
     errors_limit = {"y": 100 * conditions.error_rate_fail, "label": "limit"}
     latency_limit = {"y": conditions.p99_fail_ms, "label": "limit"}
-    return [
-        Chart("errors", "Error rate", errors(found, [errors_limit]), words_of(found, "errors")),
-        Chart("latency", "Latency p99", latency(found, [latency_limit]), words_of(found, "p99")),
-        Chart("requests", "Requests", requests(found), words_of(found, "requests")),
-    ]
+    return _charts(found, roles, [errors_limit], [latency_limit])
 
 
 def of_endpoint(endpoint: Endpoint, *, until: datetime, span: timedelta) -> list[Chart]:
     """The same three of an endpoint's last `span`."""
     found = _series(endpoint, until - span, until)
+    return _charts(found, roles_of(found), [], [])
+
+
+def _charts(
+    found: Lines,
+    roles: Mapping[str, str],
+    errors_limits: Sequence[Mapping[str, object]],
+    latency_limits: Sequence[Mapping[str, object]],
+) -> list[Chart]:
+    pictures = (
+        ("errors", "Error rate", errors(found, roles, errors_limits)),
+        ("latency", "Latency p99", latency(found, roles, latency_limits)),
+        ("requests", "Requests", requests(found, roles)),
+    )
     return [
-        Chart("errors", "Error rate", errors(found, []), words_of(found, "errors")),
-        Chart("latency", "Latency p99", latency(found, []), words_of(found, "p99")),
-        Chart("requests", "Requests", requests(found), words_of(found, "requests")),
+        Chart(slug, title, data, legend_of(found, roles, slug)) for slug, title, data in pictures
     ]
+
+
+def roles_of(found: Lines) -> dict[str, str]:
+    """Colours by version, so that a canary which becomes stable stays what it was: the version
+    that was a canary is the candidate, the oldest that was not is the baseline."""
+    canaries = {line.version for line in found if line.variant == "canary"}
+    others = sorted({line.version for line in found} - canaries, key=_number)
+    return {
+        **dict.fromkeys(canaries if len(canaries) == 1 else (), "candidate"),
+        **dict.fromkeys(others[:1], "baseline"),
+    }
+
+
+def _number(version: str) -> int:
+    return int(version.rpartition("/")[2])
+
+
+def name_of(line: Line) -> str:
+    """ "v2 canary"."""
+    return f"v{_number(line.version)} {line.variant}"
 
 
 def share(rollout: Rollout) -> dict[str, Any]:
@@ -72,55 +121,66 @@ def _candidate_weight(phase: Phase, rollout: Rollout) -> int:
     return sum(item["weight"] for item in phase.variants if item["version"] == key)
 
 
-def _series(endpoint: Endpoint, since: datetime, until: datetime) -> Mapping[str, VariantSeries]:
-    """Every variant's series, the baseline first, in steps that give about POINTS points."""
+def _series(endpoint: Endpoint, since: datetime, until: datetime) -> Lines:
+    """Every line, oldest version first, in steps that give about POINTS points."""
     step_s = max(1, round((until - since).total_seconds() / POINTS))
     found = series(endpoint.name, since, until, step_s)
-    return dict(sorted(found.items(), key=lambda item: item[0] != "stable"))
+    return dict(sorted(found.items(), key=lambda item: (_number(item[0].version), item[0])))
 
 
 def _data(
-    found: Mapping[str, VariantSeries], values: Mapping[str, Sequence[float | None]], **more: Any
+    found: Lines,
+    roles: Mapping[str, str],
+    values: Mapping[Line, Sequence[float | None]],
+    **more: Any,
 ) -> dict[str, Any]:
     first = next(iter(found.values()), None)
     return {
         "x": [at.isoformat() for at in first.at] if first else [],
         "series": [
-            {"name": name, "role": ROLES.get(name, ""), "y": list(values[name])} for name in found
+            {"name": name_of(line), "role": roles.get(line.version, ""), "y": list(values[line])}
+            for line in found
         ],
         **more,
     }
 
 
 def errors(
-    found: Mapping[str, VariantSeries], limits: Sequence[Mapping[str, object]]
+    found: Lines, roles: Mapping[str, str], limits: Sequence[Mapping[str, object]]
 ) -> dict[str, Any]:
-    """Error rate of each variant, in percent."""
-    values = {name: [_percent(rate) for rate in row.error_rate] for name, row in found.items()}
-    return _data(found, values, suffix=" %", unit="%", limits=list(limits))
+    """Error rate of each line, in percent."""
+    values = {line: [_percent(rate) for rate in row.error_rate] for line, row in found.items()}
+    return _data(found, roles, values, suffix=" %", unit="%", limits=list(limits))
 
 
 def latency(
-    found: Mapping[str, VariantSeries], limits: Sequence[Mapping[str, object]]
+    found: Lines, roles: Mapping[str, str], limits: Sequence[Mapping[str, object]]
 ) -> dict[str, Any]:
-    """99th percentile of latency of each variant, in ms; limits far above are left out."""
-    values = {name: row.p99_ms for name, row in found.items()}
+    """99th percentile of latency of each line, in ms; limits far above are left out."""
+    values = {line: row.p99_ms for line, row in found.items()}
     highest = max((y for row in values.values() for y in row if y is not None), default=0.0)
     near = [limit for limit in limits if float(str(limit["y"])) <= 4 * highest]
-    return _data(found, values, suffix=" ms", unit="ms", limits=near)
+    return _data(found, roles, values, suffix=" ms", unit="ms", limits=near)
 
 
-def requests(found: Mapping[str, VariantSeries]) -> dict[str, Any]:
-    """Requests of each variant, per second."""
-    values = {name: _rates(row) for name, row in found.items()}
-    return _data(found, values, suffix="/s", unit="/s")
+def requests(found: Lines, roles: Mapping[str, str]) -> dict[str, Any]:
+    """Requests of each line, per second."""
+    values = {line: _rates(row) for line, row in found.items()}
+    return _data(found, roles, values, suffix="/s", unit="/s")
 
 
-def words_of(found: Mapping[str, VariantSeries], what: str) -> str:
-    """The same over the whole time, as one line of text."""
+def legend_of(found: Lines, roles: Mapping[str, str], what: str) -> list[Entry]:
+    """Each line with its figure over the whole time; empty without traffic."""
     if not any(sum(row.requests) for row in found.values()):
-        return "No traffic in this time."
-    return " · ".join(f"{name} {_summary(row, what)}" for name, row in found.items())
+        return []
+    return [
+        Entry(
+            name=name_of(line),
+            swatch=roles.get(line.version) or f"series-{number % COLOURS + 1}",
+            figure=_summary(row, what),
+        )
+        for number, (line, row) in enumerate(found.items())
+    ]
 
 
 def _summary(row: VariantSeries, what: str) -> str:

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.access import Permission, Principal
 from apps.accounts.keyset import keyset
-from apps.accounts.pages import page
+from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
 from apps.deployments import charts, picture, services
 from apps.deployments.models import Rollout
@@ -84,7 +84,7 @@ def act(request: HttpRequest, rollout_id: UUID, action: str) -> HttpResponse:
         "promote": services.promote,
         "rollback": services.roll_back,
     }[action]
-    service(actor=principal_of(request), rollout=found, reason=request.POST.get("reason", ""))
+    service(actor=principal_of(request), rollout=found, reason=reason_of(request))
     done = {
         "pause": "paused",
         "resume": "resumed",
@@ -130,8 +130,6 @@ def view_of(found: Rollout) -> dict[str, Any]:
     badge, tone = picture.badge(snapshot.state, left)
     return {
         "title": title(found),
-        "baseline_label": f"v{found.baseline.number} stable",
-        "candidate_label": f"v{found.candidate.number} candidate",
         "sentence": summary(found),
         "badge": badge,
         "tone": tone,

@@ -27,7 +27,7 @@ from apps.monitoring.performance import Accuracy, PhaseAccuracy
 from apps.monitoring.shadow import ShadowComparison, ShadowTraffic
 from apps.monitoring.shadows import shadow_comparison
 from apps.monitoring.tiling import Tile
-from apps.monitoring.traffic import EndpointTotals, VariantSeries, VariantTraffic
+from apps.monitoring.traffic import EndpointTotals, Line, VariantSeries, VariantTraffic
 from apps.monitoring.windows import Selection
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "series",
     "shadow_comparison",
     "traffic",
+    "traffic_by_line",
 ]
 
 MAX_STEPS = 2_000
@@ -104,6 +105,13 @@ def traffic(
     return windows.by_variant(selection, _tiles(since, until, now))
 
 
+def traffic_by_line(
+    endpoint_name: str, since: datetime, until: datetime, *, now: datetime | None = None
+) -> dict[Line, VariantTraffic]:
+    """Traffic of each version in each role that it had."""
+    return windows.by_line(Selection(endpoint=endpoint_name), _tiles(since, until, now))
+
+
 def series(
     endpoint_name: str,
     since: datetime,
@@ -112,9 +120,9 @@ def series(
     *,
     phases: Collection[int] | None = None,
     now: datetime | None = None,
-) -> dict[str, VariantSeries]:
-    """Each variant over time, a point for every `step_s` seconds, or the next step that the
-    windows can tell: minutes before the last hour, hours for steps of an hour and more.
+) -> dict[Line, VariantSeries]:
+    """Each version in each role over time, a point for every `step_s` seconds, or the next step
+    that the windows can tell: minutes before the last hour, hours for steps of an hour and more.
 
     Raises PeriodTooLong for more than 2,000 points.
     """
@@ -127,10 +135,8 @@ def series(
     grid = [datetime.fromtimestamp(start, UTC) for start in steps.starts()]
     found = windows.by_step(Selection(endpoint=endpoint_name, phases=phases), steps)
     return {
-        variant: VariantSeries.of(
-            variant, steps.step_s, {at: points.get(at, NOTHING) for at in grid}
-        )
-        for variant, points in sorted(found.items())
+        line: VariantSeries.of(line, steps.step_s, {at: points.get(at, NOTHING) for at in grid})
+        for line, points in sorted(found.items())
     }
 
 
@@ -206,7 +212,7 @@ def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> End
     found = traffic(endpoint_name, since, until).values()
     rejected = (
         RejectedWindow.objects.filter(
-            endpoint=endpoint_name, started_at__gte=since, started_at__lt=until
+            endpoint=endpoint_name, started_at__gte=since, started_at__lt=until, count__gt=0
         )
         .values_list("reason")
         .annotate(total=Sum("count"))

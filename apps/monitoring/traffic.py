@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from serving.sketches import Sketch, value_of
+
+
+class Line(NamedTuple):
+    """A version in a role: after a ramp "stable" is another version than before, and both stand."""
+
+    variant: str
+    version: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +73,14 @@ class VariantTraffic:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantSeries:
-    """One variant over time, a point a step: lists of one length, ready for a chart.
+    """One version in one role over time, a point a step: lists of one length, for a chart.
 
     `at` are the starts of the steps, `step_s` seconds apart. A step without requests has None for
     rates and quantiles.
     """
 
     variant: str
+    version: str
     step_s: int
     at: list[datetime]
     requests: list[int]
@@ -82,13 +91,12 @@ class VariantSeries:
     p99_ms: list[float | None]
 
     @classmethod
-    def of(
-        cls, variant: str, step_s: int, points: dict[datetime, VariantTraffic]
-    ) -> "VariantSeries":
+    def of(cls, line: Line, step_s: int, points: dict[datetime, VariantTraffic]) -> "VariantSeries":
         """From the traffic of each step, in order."""
         steps = list(points.values())
         return cls(
-            variant=variant,
+            variant=line.variant,
+            version=line.version,
             step_s=step_s,
             at=list(points),
             requests=[step.requests for step in steps],

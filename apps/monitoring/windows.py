@@ -10,7 +10,7 @@ import msgspec
 from django.db import connection
 
 from apps.monitoring.tiling import SECOND, Steps, Tile
-from apps.monitoring.traffic import VariantTraffic
+from apps.monitoring.traffic import Line, VariantTraffic
 from serving.sketches import Sketch
 
 WHOLE = (
@@ -26,8 +26,9 @@ WHOLE = (
 REAL = ("latency_sum_ms", "prediction_sum")
 ALL_COUNTS = ("errors", "latency", "predictions")
 BY_VARIANT = ("variant",)
+BY_LINE = ("variant", "version_key")
 BY_STEP = (
-    "variant",
+    *BY_LINE,
     "floor((extract(epoch FROM started_at) - %(origin)s::bigint) / %(step)s::bigint)::int",
 )
 
@@ -53,16 +54,24 @@ def by_variant(selection: Selection, tiles: Iterable[Tile]) -> dict[str, Variant
     return {str(key[0]): _traffic(row, counts[key]) for key, row in sums.items()}
 
 
-def by_step(selection: Selection, steps: Steps) -> dict[str, dict[datetime, VariantTraffic]]:
-    """Traffic of each variant (without predictions) in each step that has any."""
+def by_line(selection: Selection, tiles: Iterable[Tile]) -> dict[Line, VariantTraffic]:
+    """Traffic of each version in each role over all tiles."""
+    source = _Source(selection, tuple(tiles))
+    sums = source.sums(BY_LINE)
+    counts = source.counts(BY_LINE, ALL_COUNTS)
+    return {Line(*map(str, key)): _traffic(row, counts[key]) for key, row in sums.items()}
+
+
+def by_step(selection: Selection, steps: Steps) -> dict[Line, dict[datetime, VariantTraffic]]:
+    """Traffic of each version in each role (without predictions) in each step that has any."""
     source = _Source(selection, (steps.tile,), {"origin": steps.origin, "step": steps.step_s})
     sums = source.sums(BY_STEP)
     counts = source.counts(BY_STEP, ("errors", "latency"))
     starts = [datetime.fromtimestamp(start, UTC) for start in steps.starts()]
-    found: dict[str, dict[datetime, VariantTraffic]] = defaultdict(dict)
+    found: dict[Line, dict[datetime, VariantTraffic]] = defaultdict(dict)
     for key, row in sums.items():
-        variant, number = key
-        found[str(variant)][starts[int(str(number))]] = _traffic(row, counts[key])
+        variant, version, number = map(str, key)
+        found[Line(variant, version)][starts[int(number)]] = _traffic(row, counts[key])
     return found
 
 
@@ -88,7 +97,7 @@ class _Source:
         self._parameters[f"until_{number}"] = tile.until
         rolled_up = f" AND width_s = {tile.width_s:d}"
         table, width = ("window", "") if tile.width_s == SECOND else ("rollup", rolled_up)
-        columns = ", ".join(("variant", "started_at", *WHOLE, *REAL, *ALL_COUNTS))
+        columns = ", ".join((*BY_LINE, "started_at", *WHOLE, *REAL, *ALL_COUNTS))
         return (
             f"SELECT {columns} FROM monitoring_traffic{table}"  # noqa: S608  # names of this module
             f" WHERE endpoint = %(endpoint)s{width}"

@@ -75,11 +75,28 @@ def test_quantiles__of_merged_windows__are_those_of_all_values(
 def test_series__steps_without_traffic__have_no_rates() -> None:
     counters = (counter([5.0], requests=2, errors={"model": 1}), counter(second=SECOND + 25))
     ingest(batch(counters=counters))
-    line = selectors.series("flights", SINCE, SINCE + timedelta(seconds=30), 10, now=NOW)["canary"]
+    found = selectors.series("flights", SINCE, SINCE + timedelta(seconds=30), 10, now=NOW)
+    line = found[selectors.Line("canary", "flights/2")]
     assert line.requests == [2, 0, 1]
     assert line.error_rate == [0.5, None, 0.0]
     assert line.p99_ms[0] == pytest.approx(5.0, rel=0.01)
     assert line.at == [SINCE + timedelta(seconds=10 * n) for n in range(3)]
+
+
+def test_series__another_version_in_the_same_role__a_line_of_its_own() -> None:
+    old = counter([5.0], variant="stable", version="flights/1")
+    new = counter([5.0], variant="stable", version="flights/2", second=SECOND + 10)
+    ingest(batch(counters=(old, new)))
+    found = selectors.series("flights", SINCE, SINCE + timedelta(seconds=20), 10, now=NOW)
+    assert {line.version: points.requests for line, points in found.items()} == {
+        "flights/1": [1, 0],
+        "flights/2": [0, 1],
+    }
+    sums = selectors.traffic_by_line("flights", SINCE, UNTIL, now=NOW)
+    assert {line.version: one.requests for line, one in sums.items()} == {
+        "flights/1": 1,
+        "flights/2": 1,
+    }
 
 
 def test_series__too_many_steps__refused() -> None:
@@ -124,7 +141,10 @@ def test_exposure_counts__unit_in_two_phases__counts_once() -> None:
 
 def test_endpoint_totals__rejected_requests__told_apart() -> None:
     refused = Rejected(second=SECOND, endpoint="flights", reason="type", feature="hour", count=2)
-    ingest(batch(counters=(counter(requests=4, errors={"model": 1}),), rejected=(refused,)))
+    beside = Rejected(
+        second=SECOND, endpoint="flights", reason="null", feature="day", count=0, faults=2
+    )
+    ingest(batch(counters=(counter(requests=4, errors={"model": 1}),), rejected=(refused, beside)))
     found = selectors.endpoint_totals("flights", SINCE, UNTIL)
     assert (found.requests, found.availability, found.rejected) == (4, 0.75, {"type": 2})
 

@@ -20,6 +20,7 @@ TRAFFIC = OpenApiExample(
         "variants": [
             {
                 "variant": "canary",
+                "version": "flights/2",
                 "requests": 200,
                 "failed": 2,
                 "errors_by_kind": {"model": 2},

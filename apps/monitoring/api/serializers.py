@@ -43,9 +43,11 @@ class SeriesSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="VariantTraffic")
 class VariantSerializer(serializers.Serializer[Any]):
-    """Exact counts of one variant; latencies in ms, of successful answers, within 1 %."""
+    """Exact counts of one version in one role; latencies in ms, of successful answers, within
+    1 %."""
 
     variant = serializers.CharField()
+    version = serializers.CharField()
     requests = serializers.IntegerField()
     failed = serializers.IntegerField()
     errors_by_kind = serializers.DictField(child=serializers.IntegerField())

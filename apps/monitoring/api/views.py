@@ -17,7 +17,7 @@ from apps.monitoring import selectors
 from apps.monitoring.api import examples
 from apps.monitoring.api import serializers as shapes
 from apps.monitoring.performance import Accuracy
-from apps.monitoring.traffic import VariantSeries, VariantTraffic
+from apps.monitoring.traffic import Line, VariantSeries, VariantTraffic
 from apps.registry.selectors import get_version
 from apps.routing.selectors import get_endpoint
 
@@ -37,13 +37,14 @@ class EndpointTraffic(ApiView):
         examples=[examples.TRAFFIC],
     )
     def get(self, request: Request, name: str) -> Response:
-        """Exact counts, error rates and latencies of each variant, in total and over time."""
+        """Exact counts, error rates and latencies, in total and over time, of each version in each
+        role that it had."""
         endpoint = get_endpoint(name)
         since, until, step_s = _period(
             validated(shapes.PeriodSerializer(data=request.query_params))
         )
         lines = selectors.series(endpoint.name, since, until, step_s)
-        found = selectors.traffic(endpoint.name, since, until)
+        found = selectors.traffic_by_line(endpoint.name, since, until)
         totals = selectors.endpoint_totals(endpoint.name, since, until)
         body = {
             "endpoint": endpoint.name,
@@ -52,7 +53,7 @@ class EndpointTraffic(ApiView):
             "step_s": next((line.step_s for line in lines.values()), step_s),
             "totals": totals,
             "variants": [
-                _variant(key, found[key], lines[key]) for key in sorted(found) if key in lines
+                _variant(line, found[line], lines[line]) for line in sorted(found) if line in lines
             ],
         }
         return Response(shapes.TrafficSerializer(body).data)
@@ -116,14 +117,14 @@ def _period(given: dict[str, Any]) -> tuple[datetime, datetime, int]:
     return since, until, given.get("step_s") or max(1, round(span / DEFAULT_STEPS))
 
 
-def _variant(key: str, found: VariantTraffic, line: VariantSeries) -> dict[str, object]:
+def _variant(line: Line, found: VariantTraffic, points: VariantSeries) -> dict[str, object]:
     rates = ("error_rate", "p50_ms", "p95_ms", "p99_ms", "mean_batch_rows")
     return {
-        "variant": key,
+        **line._asdict(),
         **asdict(found),
         **{name: getattr(found, name) for name in rates},
         "errors_by_kind": found.errors,
-        "series": line,
+        "series": points,
     }
 
 
