@@ -70,9 +70,6 @@ class PredictPath:
             key = self.admit(exchange.authorization)
             request = decode_request(exchange.body)
             question = Question(request.model, request.user_id, request.version)
-            if request.instances:
-                self._predict_list(exchange, key, question, request)
-                return
             row = self.assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
@@ -104,8 +101,13 @@ class PredictPath:
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""
-        self._metrics.rejected(refusal)
-        self._facts.rejected(refusal, time.time())
+        self._metrics.rejected(refusal.endpoint, refusal.reason)
+        self._facts.rejected(
+            at=time.time(),
+            endpoint=refusal.endpoint,
+            reason=refusal.reason,
+            feature=refusal.feature,
+        )
 
     def assigned(self, key: Key, question: Question, started: float) -> Row:
         """A row whose variant is decided, still without its features. Raises Refusal."""

@@ -1,7 +1,7 @@
 """What Prometheus reads: few labels, counted per micro-batch, rendered on demand."""
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from dataplane.gateway.batching import Call
@@ -31,6 +31,8 @@ class Metrics:
         self._stats: dict[tuple[str, str, str], VariantStats] = {}
         self._of: dict[Variant, VariantStats] = {}
         self._rejected: Counter[tuple[str, str]] = Counter()
+        self._explained: Counter[tuple[str, str]] = Counter()
+        self._explained_ms: defaultdict[str, float] = defaultdict(float)
         self._lookups: Counter[tuple[str, str]] = Counter()
 
     def answered(self, call: Call) -> None:
@@ -54,6 +56,11 @@ class Metrics:
     def rejected(self, endpoint: str, reason: str) -> None:
         """A request was refused."""
         self._rejected[endpoint, reason] += 1
+
+    def explained(self, endpoint: str, result: str, latency_ms: float = 0.0) -> None:
+        """An explanation was asked for: "ok", or why there is none. It is no prediction."""
+        self._explained[endpoint, result] += 1
+        self._explained_ms[endpoint] += latency_ms
 
     def forget_others(self, variants: set[Variant]) -> None:
         """Drop the short cut from variants that no table mentions; totals stay."""
@@ -106,6 +113,14 @@ class Metrics:
             ("", f'endpoint="{endpoint}",result="{result}"', count)
             for (endpoint, result), count in self._lookups.items()
         ]
+        explained = [
+            ("", f'endpoint="{endpoint}",result="{result}"', count)
+            for (endpoint, result), count in self._explained.items()
+        ]
+        spent = [
+            ("", f'endpoint="{endpoint}"', round(ms, 3))
+            for endpoint, ms in self._explained_ms.items()
+        ]
         batches = [("", _labels(key), stats.batches) for key, stats in self._stats.items()]
         rows = [("", _labels(key), stats.batch_rows) for key, stats in self._stats.items()]
         prefix = "switchyard_gateway_"
@@ -113,6 +128,8 @@ class Metrics:
             *_family(f"{prefix}predictions_total", "counter", answers),
             *_family(f"{prefix}fallbacks_total", "counter", fallbacks),
             *_family(f"{prefix}rejected_requests_total", "counter", rejected),
+            *_family(f"{prefix}explanations_total", "counter", explained),
+            *_family(f"{prefix}explanation_milliseconds_total", "counter", spent),
             *_family(f"{prefix}lookups_total", "counter", lookups),
             *_family(f"{prefix}batches_total", "counter", batches),
             *_family(f"{prefix}batch_rows_total", "counter", rows),

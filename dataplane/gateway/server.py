@@ -14,6 +14,7 @@ from dataplane.gateway.batching import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.endpoint import PredictPath
 from dataplane.gateway.evidence import SharedEvidence
+from dataplane.gateway.explain import ExplainPath
 from dataplane.gateway.facts import Facts
 from dataplane.gateway.feed import Feed
 from dataplane.gateway.http import Exchange
@@ -81,6 +82,7 @@ class Gateway:
             metrics=self._metrics,
             units=self._units,
         )
+        self._explain = ExplainPath(path=self._path, metrics=self._metrics)
         self._routing = Routing(
             disk=Disk(settings.gateway_state / "routing"),
             keys=parse_public_keys(settings.routing_public_keys),
@@ -90,6 +92,7 @@ class Gateway:
         )
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
             b"/v1/predict": (b"POST", self._path.predict),
+            b"/v1/explain": (b"POST", self._explain.explain),
             b"/v1/outcomes": (b"POST", self._outcomes),
             b"/healthz": (b"GET", self._live),
             b"/readyz": (b"GET", self._ready),
@@ -103,9 +106,10 @@ class Gateway:
     async def start(self) -> None:
         """Boot from disk, listen, then follow Redis. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._channels = Channels()
+        self._channels = self._explain.channels = Channels()
         store = Store(self._settings.gateway_store_url or self._settings.redis_url)
         self._lookups = Lookups(store, count=self._metrics.looked_up)
+        self._explain.preparing = self._lookups.preparing
         self._prober = Prober(self._channels, every_s=self._settings.gateway_probe_s)
         batchers = Batchers(
             self._channels,
@@ -166,6 +170,7 @@ class Gateway:
         self.table = update.table.with_overrides(self._overrides.active)
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
         self._path.journey.lanes.keep_only(self.table.endpoints)
+        self._explain.keep_only(variants)
         self._keep_replicas(variants)
         self._metrics.forget_others(variants)
         self._guards.follow(self.table)
