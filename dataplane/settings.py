@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+PROCESSES = "processes"
 Fsync = Literal["none", "seal", "always"]
 
 
@@ -25,6 +26,9 @@ class GatewaySettings(BaseSettings):
     gateway_grpc_url: str = ""
     gateway_grpc_listen: str = ""
     gateway_state: Path = Path(".switchyard/gateway")
+    gateway_processes: int = Field(default=1, ge=0, le=256)
+    # Which of several processes on one port this is, from 1: the parent says it.
+    gateway_process: int = Field(default=0, ge=0, le=256)
     redis_url: str = Field(repr=False)
     routing_public_keys: str
     unit_hash_key: str = Field(repr=False, min_length=32)
@@ -55,9 +59,32 @@ class GatewaySettings(BaseSettings):
         return self.gateway_grpc_listen or self.gateway_grpc_url
 
     @property
+    def name(self) -> str:
+        """This process's name in the fleet."""
+        return self.name_of(self.gateway_process)
+
+    def name_of(self, process: int) -> str:
+        """The name of one of several processes; 0 is the only one."""
+        return _name(self.gateway_name, process)
+
+    def home_of(self, process: int) -> Path:
+        """What one of several processes alone writes."""
+        return self.gateway_state / PROCESSES / str(process) if process else self.gateway_state
+
+    @property
     def spool(self) -> Path:
         """Facts that are not ingested yet."""
-        return self.gateway_state / "spool"
+        return self.home_of(self.gateway_process) / "spool"
+
+    @property
+    def routing(self) -> Path:
+        """The last routing table and clients."""
+        return self.home_of(self.gateway_process) / "routing"
+
+    @property
+    def overrides(self) -> Path:
+        """Withdrawals, which all processes of this gateway share."""
+        return self.gateway_state / "overrides"
 
 
 class RecorderSettings(BaseSettings):
@@ -71,9 +98,15 @@ class RecorderSettings(BaseSettings):
     recorder_window: int = 64
 
     @property
-    def spool(self) -> Path:
-        """Where the gateway puts its segments."""
-        return self.gateway_state / "spool"
+    def spools(self) -> dict[str, Path]:
+        """Where the gateway's processes put their segments, now or in former runs, by name."""
+        several = sorted((self.gateway_state / PROCESSES).glob("[0-9]*"))
+        own = {_name(self.gateway_name, int(each.name)): each / "spool" for each in several}
+        return {self.gateway_name: self.gateway_state / "spool", **own}
+
+
+def _name(gateway: str, process: int) -> str:
+    return f"{gateway}.{process}" if process else gateway
 
 
 def _address(text: str) -> tuple[str, int]:

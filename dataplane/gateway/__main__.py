@@ -1,4 +1,7 @@
-"""`python -m dataplane.gateway`: serve until SIGTERM or SIGINT, then drain."""
+"""`python -m dataplane.gateway`: serve until SIGTERM or SIGINT, then drain.
+
+With GATEWAY_PROCESSES it starts that many of itself instead, which share the port.
+"""
 
 import asyncio
 import gc
@@ -10,6 +13,7 @@ import time
 import structlog
 import uvloop
 
+from dataplane.gateway.processes import Parent, count_of
 from dataplane.gateway.server import Gateway
 from dataplane.settings import GatewaySettings
 
@@ -41,8 +45,12 @@ async def serve(settings: GatewaySettings) -> None:
 def main() -> int:
     """Exit code 0 after a drain, 1 when the port is taken."""
     settings = GatewaySettings()  # type: ignore[call-arg]  # from the environment
+    count = count_of(settings)
     try:
-        uvloop.run(serve(settings))
+        if settings.gateway_process or count == 1:
+            uvloop.run(serve(settings))
+        else:
+            uvloop.run(Parent(settings, count).run())
     except OSError as error:
         log.error("gateway.failed", error=str(error))
         return 1

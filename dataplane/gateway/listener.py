@@ -39,11 +39,13 @@ class HttpServer:
         self._server: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
 
-    async def start(self, host: str, port: int) -> None:
-        """Bind and serve. Raises OSError when the port is taken."""
+    async def start(self, host: str, port: int, *, shared: bool = False) -> None:
+        """Bind and serve; `shared` with other processes. Raises OSError when the port is taken."""
         self._tick()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), host, port, backlog=2_048)
+        self._server = await loop.create_server(
+            lambda: Connection(self), host, port, backlog=2_048, reuse_port=shared or None
+        )
 
     @property
     def port(self) -> int:

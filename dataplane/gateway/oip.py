@@ -83,9 +83,14 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
         return _response(request, rows)
 
 
-async def serve(address: str, *, path: PredictPath, snapshot: Snapshot) -> Any:
-    """A started server on "host:port". Raises RuntimeError when the port is taken."""
-    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+async def serve(
+    address: str, *, path: PredictPath, snapshot: Snapshot, shared: bool = False
+) -> Any:
+    """A started server on "host:port"; `shared` with other processes.
+
+    Raises RuntimeError when the port is taken.
+    """
+    server = grpc.aio.server(options=(("grpc.so_reuseport", int(shared)),))
     service = InferenceService(path=path, snapshot=snapshot)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)
     server.add_insecure_port(address)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -28,6 +28,7 @@ from dataplane.gateway.problems import Refusal
 from dataplane.gateway.replicas import Channels
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.routing import Disk, Routing, Update
+from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.store import Store
 from dataplane.gateway.table import Table, Variant
 from dataplane.gateway.units import UnitHasher
@@ -54,7 +55,7 @@ class Gateway:
     """`table` and `clients` are each replaced in one assignment, on the event loop."""
 
     def __init__(self, settings: GatewaySettings, *, boot: str) -> None:
-        self.name = settings.gateway_name
+        self.name = settings.name
         self.boot = boot
         self.table = Table()
         self.clients = Clients()
@@ -65,7 +66,7 @@ class Gateway:
         self._grpc: Any = None
         self._units = UnitHasher(settings.unit_hash_key)
         self._metrics = Metrics()
-        self._overrides = Overrides(settings.gateway_state / "overrides")
+        self._overrides = Overrides(settings.overrides, gateway=self.name)
         self._guards = Guards(gateway=self.name, withdraw=self.withdraw)
         self._writer = SpoolWriter(
             settings.spool,
@@ -84,9 +85,10 @@ class Gateway:
         )
         self._explain = ExplainPath(path=self._path, metrics=self._metrics)
         self._routing = Routing(
-            disk=Disk(settings.gateway_state / "routing"),
+            disk=Disk(settings.routing),
             keys=parse_public_keys(settings.routing_public_keys),
         )
+        self._siblings = _siblings(settings, self._figures)
         self._http = HttpServer(
             handler=self._handle, refuse=self._refuse_http, limits=_limits(settings)
         )
@@ -123,10 +125,13 @@ class Gateway:
         )
         self._guards.shared = self._evidence
         await self.install(self._routing.boot())
-        await self._http.start(*self._settings.listen)
+        shared = self._siblings is not None
+        await self._http.start(*self._settings.listen, shared=shared)
         if self._settings.grpc_listen:
             address = self._settings.grpc_listen
-            self._grpc = await oip.serve(address, path=self._path, snapshot=self)
+            self._grpc = await oip.serve(address, path=self._path, snapshot=self, shared=shared)
+        if self._siblings is not None:
+            await self._siblings.start()
         self._seal_later = loop.call_later(self._settings.gateway_segment_s, self._seal)
         self._feed = Feed(
             subject=self,
@@ -152,6 +157,8 @@ class Gateway:
         self._seal_later.cancel()
         self._writer.close()
         self._prober.stop()
+        if self._siblings is not None:
+            self._siblings.stop()
         self._channels.close()
         self._lookups.close()
         log.info("gateway.stopped", gateway=self.name)
@@ -298,7 +305,10 @@ class Gateway:
         exchange.respond(200, b'{"live":true}')
 
     def _ready(self, exchange: Exchange) -> None:
-        task = asyncio.ensure_future(self._answer_ready(exchange))
+        self._later(self._answer_ready(exchange))
+
+    def _later(self, answer: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(answer)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -326,14 +336,30 @@ class Gateway:
         return ""
 
     def _render_metrics(self, exchange: Exchange) -> None:
-        text = self._metrics.render(
+        if self._siblings is None:
+            exchange.respond(200, self._figures(), content_type=TEXT)
+        else:
+            self._later(self._answer_metrics(exchange, self._siblings))
+
+    async def _answer_metrics(self, exchange: Exchange, siblings: Siblings) -> None:
+        exchange.respond(200, await siblings.figures(), content_type=TEXT)
+
+    def _figures(self) -> bytes:
+        return self._metrics.render(
             self.table,
             spool_bytes=self._spool_bytes,
             dropped=self._writer.dropped,
             connections=len(self._http.connections),
             replicas=self._channels.replicas,
         )
-        exchange.respond(200, text, content_type=TEXT)
+
+
+def _siblings(settings: GatewaySettings, figures: Callable[[], bytes]) -> Siblings | None:
+    """The other processes on this port, if there are any."""
+    if not settings.gateway_process:
+        return None
+    names = {each + 1: settings.name_of(each + 1) for each in range(settings.gateway_processes)}
+    return Siblings(names=names, own=settings.gateway_process, figures=figures)
 
 
 def _limits(settings: GatewaySettings) -> HttpLimits:

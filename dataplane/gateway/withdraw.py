@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from contracts.records import Failure
 from contracts.routing import Guardrail, Override
@@ -162,12 +163,16 @@ def _failure(row: Row, at: float, rollout: str, share: float) -> Failure:
 
 
 class Overrides:
-    """The overrides in force, each in a file of its own."""
+    """The overrides in force, each in a file of its own.
 
-    def __init__(self, directory: Path) -> None:
+    Processes on one port share the files: what one withdrew, each that starts withdraws.
+    """
+
+    def __init__(self, directory: Path, *, gateway: str) -> None:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._active = {each.key: each for each in map(_read, directory.glob("*.json")) if each}
+        found = [each for each in map(_read, directory.glob("*.json")) if each]
+        self._active = {each.key: replace(each, gateway=gateway) for each in found}
 
     @property
     def active(self) -> tuple[Override, ...]:
@@ -181,7 +186,7 @@ class Overrides:
     def save(self, override: Override) -> None:
         """Write it down; survives a crash at any moment. Raises OSError."""
         path = self._path(override)
-        temporary = path.with_suffix(".tmp")
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
             file.write(msgspec.json.encode(override))
             file.flush()

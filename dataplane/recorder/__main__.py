@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from pathlib import Path
 
 import redis
 import structlog
@@ -24,23 +25,20 @@ def main() -> None:
 
 
 def run(settings: RecorderSettings, ended: threading.Event) -> None:
-    """Turn after turn; Redis may come and go."""
-    settings.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Turn after turn, over every process of the gateway; Redis may come and go."""
     client = redis.Redis.from_url(
         settings.redis_url, socket_timeout=5.0, socket_connect_timeout=2.0
     )
-    shipper = Shipper(
-        root=settings.spool,
-        gateway=settings.gateway_name,
-        client=client,
-        window=settings.recorder_window,
-        reship_s=settings.recorder_reship_s,
-    )
+    shippers: dict[str, Shipper] = {}
     log.info("recorder.started", gateway=settings.gateway_name)
     away = False
     while not ended.is_set():
+        for name, root in settings.spools.items():
+            if name not in shippers:
+                shippers[name] = _shipper(settings, name, root, client)
         try:
-            shipper.turn()
+            for shipper in shippers.values():
+                shipper.turn()
             away = False
         except redis.RedisError as error:
             if not away:
@@ -48,6 +46,17 @@ def run(settings: RecorderSettings, ended: threading.Event) -> None:
             away = True
         ended.wait(RETRY_S if away else settings.recorder_poll_s)
     log.info("recorder.stopped", gateway=settings.gateway_name)
+
+
+def _shipper(settings: RecorderSettings, name: str, root: Path, client: "redis.Redis") -> Shipper:
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Shipper(
+        root=root,
+        gateway=name,
+        client=client,
+        window=settings.recorder_window,
+        reship_s=settings.recorder_reship_s,
+    )
 
 
 if __name__ == "__main__":
