@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import defaults
 
 from apps.events.errors import DomainError
@@ -32,6 +33,8 @@ class PageErrors(MiddlewareMixin):
         context = {
             "title": exception.title,
             "detail": exception.detail,
+            "field": exception.field or "",
+            "back": _came_from(request),
             "status": exception.status,
             "code": exception.code,
             "correlation_id": getattr(request, "correlation_id", ""),
@@ -94,6 +97,13 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
         "code": "csrf",
     }
     return render(request, "errors/problem.html", context, status=HTTPStatus.FORBIDDEN)
+
+
+def _came_from(request: HttpRequest) -> str:
+    """The page whose form was refused, if it was one of ours; "" otherwise."""
+    page = request.headers.get("Referer", "") if request.method == "POST" else ""
+    ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=False)
+    return page if ours else ""
 
 
 def to_sign_in(request: HttpRequest) -> HttpResponse:

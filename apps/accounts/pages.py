@@ -1,4 +1,4 @@
-"""The guard of every HTML page."""
+"""The guard of every HTML page, and the reason that every form gives."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,11 +9,23 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.accounts.access import Permission
+from apps.accounts.api.base import REASON_LENGTH
 from apps.accounts.errors import PermissionDenied
 from apps.accounts.principals import principal_of
+from apps.events.errors import Invalid
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def reason_of(request: HttpRequest) -> str:
+    """Why, as the form says it. Raises Invalid where it says nothing, or far too much."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        raise Invalid("say why: a colleague will read this later", field="reason")
+    if len(reason) > REASON_LENGTH:
+        raise Invalid(f"takes at most {REASON_LENGTH:,} characters", field="reason")
+    return reason
 
 
 def page(permission: Permission) -> Callable[[View[P]], View[P]]:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.access import Permission
 from apps.accounts.keyset import keyset
-from apps.accounts.pages import page
+from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
 from apps.events.models import Event
 from apps.experiments import services
@@ -62,7 +62,7 @@ def act(request: HttpRequest, experiment_id: UUID, action: str) -> HttpResponse:
     service(
         actor=principal_of(request),
         experiment=found,
-        reason=request.POST.get("reason", ""),
+        reason=reason_of(request),
         now=timezone.now(),
     )
     messages.success(request, f"{found.name}: {'started' if action == 'start' else 'stopped'}.")

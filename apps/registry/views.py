@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.access import Permission, Principal
 from apps.accounts.keyset import keyset
 from apps.accounts.models import Team
-from apps.accounts.pages import page
+from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
 from apps.events.models import Event
 from apps.registry import panels, services
@@ -158,7 +158,7 @@ def request_promotion(request: HttpRequest, name: str, ref: str) -> HttpResponse
         actor=principal_of(request),
         version=found,
         stage=request.POST.get("stage", ""),
-        reason=request.POST.get("reason", ""),
+        reason=reason_of(request),
     )
     messages.success(request, f"{name} v{found.number} waits for an approver.")
     return redirect("approval", asked.pk)
@@ -232,7 +232,7 @@ def decide(request: HttpRequest, promotion_id: UUID, decision: str) -> HttpRespo
         "reject": services.reject,
         "withdraw": services.withdraw,
     }[decision]
-    service(actor=principal_of(request), request=promotion, reason=request.POST.get("reason", ""))
+    service(actor=principal_of(request), request=promotion, reason=reason_of(request))
     version = promotion.version
     done = {"approve": "approved", "reject": "rejected", "withdraw": "withdrawn"}[decision]
     messages.success(request, f"{version.model.name} v{version.number}: {done}.")

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.access import Permission
 from apps.accounts.keyset import keyset
-from apps.accounts.pages import page
+from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
+from apps.events.errors import Invalid
 from apps.events.models import Event
 from apps.registry.models import ModelVersion
 from apps.routing import panels, picture, services
@@ -23,6 +24,7 @@ from apps.routing.models import Endpoint, Phase, Position
 from apps.routing.selectors import fleet, get_endpoint
 
 PHASES = 12
+DIGITS = 18
 TIMELINE = 20
 
 
@@ -86,7 +88,7 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
         holder="",
         expected_revision=_integer(request, "expected_revision"),
         phase_number=_integer(request, "phase"),
-        reason=request.POST.get("reason", ""),
+        reason=reason_of(request),
     )
     messages.success(request, f"{name} is back at phase {request.POST.get('phase')}.")
     return redirect("endpoint", name)
@@ -94,7 +96,9 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 
 def _integer(request: HttpRequest, field: str) -> int:
     text = request.POST.get(field, "")
-    return int(text) if text.isdecimal() else -1
+    if not text.isascii() or not text.isdecimal() or len(text) > DIGITS:
+        raise Invalid(f"{text!r} is not a number", field=field)
+    return int(text)
 
 
 def live_context(found: Endpoint) -> dict[str, Any]:
