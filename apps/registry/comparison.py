@@ -58,16 +58,26 @@ def _mapping(
     for name in dict.fromkeys([*before, *after]):
         words = name.replace("_", " ")
         label = f"{prefix}: {words}" if prefix else words.capitalize()
-        yield Difference(label, _value(before.get(name)), _value(after.get(name)))
+        yield Difference(label, in_words(before.get(name)), in_words(after.get(name)))
 
 
-def _value(value: object) -> str:
-    if value is None:
+def in_words(value: object) -> str:
+    """A logged value as a person would write it: data sets by name and digest, no brackets."""
+    if value is None or value in ("", [], {}):
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = str(value)
-    return text if len(text) <= 36 else f"{text[:16]}…"
+    if isinstance(value, Mapping):
+        return _named(value) or ", ".join(f"{key}: {in_words(of)}" for key, of in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(in_words(each) for each in value)
+    return str(value)
+
+
+def _named(value: Mapping[str, object]) -> str:
+    """What has a name goes by it, and by the digest that tells it from others of that name."""
+    name, digest = value.get("name"), value.get("digest")
+    return f"{name} ({str(digest)[:12]})" if name and digest else ""
 
 
 def _features(before: ModelSchema, after: ModelSchema) -> Difference:

@@ -17,7 +17,7 @@ from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
 from apps.events.models import Event
 from apps.registry import panels, services
-from apps.registry.comparison import Difference, compare
+from apps.registry.comparison import Difference, compare, in_words
 from apps.registry.evidence import incumbent as incumbent_of
 from apps.registry.evidence import side
 from apps.registry.models import (
@@ -87,7 +87,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         "page": rows,
         "metric_names": names,
         "production": production,
-        "production_words": f"v{production.number} in production" if production else "",
+        "production_words": f"in production: v{production.number}" if production else "",
         "events": Event.objects.filter(object_key__startswith=f"version:{name}/")[:TIMELINE]
         if rows.rows
         else Event.objects.for_object(found.key)[:TIMELINE],
@@ -132,11 +132,22 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
         "request_hidden": {"stage": str(target)},
         "incumbent": shown.incumbent,
         "comparison": shown.differences,
+        "lineage": _lineage(found),
         "schema": found.schema(),
         "panels": panels.render(found),
         "events": Event.objects.timeline(_keys(found))[:TIMELINE],
     }
     return render(request, "registry/version.html", context)
+
+
+def _lineage(version: ModelVersion) -> list[tuple[str, str]]:
+    """What is known of the data and the code, in words."""
+    parts = (("Data", version.data_lineage), ("Code", version.code_lineage))
+    return [
+        (f"{part}: {name.replace('_', ' ')}", in_words(value))
+        for part, known in parts
+        for name, value in known.items()
+    ]
 
 
 @require_POST
