@@ -5,10 +5,11 @@ counters, exposures, sampled records on disk, the recorder shipping them to Valk
 share the machine with the load generator, run in turn, and the figure is the median of the ratios;
 so with FastAPI over onnxruntime. Half load is half of the rate just measured; what the gateway
 adds to a single request is measured on one connection.
-The gateway is one process and Triton several: on a machine that is busy with other things the
-scheduler favours Triton, so the load average at the start is printed with the figures.
+The gateway is one process unless told otherwise and Triton several: on a machine that is busy with
+other things the scheduler favours Triton, so the load average at the start is printed with the
+figures.
 
-    python -m benchmarks.gateway [--seconds 5] [--pairs 3]
+    python -m benchmarks.gateway [--seconds 5] [--pairs 3] [--processes 1]
 """
 
 import argparse
@@ -32,8 +33,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     site = rig.Rig()
+    site.environment["GATEWAY_PROCESSES"] = str(options.processes)
     try:
         prepare(site)
         peak = measure(site, seconds=options.seconds, pairs=options.pairs)
@@ -151,9 +154,10 @@ def _tensor(name: str, datatype: str, data: list[float]) -> dict[str, object]:
 
 
 def _cpu_seconds(site: rig.Rig) -> float:
-    """Processor time of the gateway process so far."""
-    times = psutil.Process(site.running[0].pid).cpu_times()
-    return float(times.user + times.system)
+    """Processor time of the gateway's processes so far."""
+    parent = psutil.Process(site.running[0].pid)
+    times = [each.cpu_times() for each in (parent, *parent.children())]
+    return float(sum(each.user + each.system for each in times))
 
 
 def _median(values: list[float]) -> float:
