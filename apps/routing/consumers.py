@@ -9,7 +9,7 @@ from apps.routing.views import live_context
 
 
 class EndpointPage(LivePage):
-    """State, split and every panel of one endpoint."""
+    """State, split, policy and every panel of one endpoint."""
 
     def picture(self) -> Picture:
         """The page as it is now."""
@@ -17,5 +17,6 @@ class EndpointPage(LivePage):
         context = live_context(endpoint)
         moving = panels.pieces(endpoint)
         moving["fragments"]["endpoint-state"] = render_to_string("routing/_state.html", context)
+        moving["fragments"]["endpoint-policy"] = render_to_string("routing/_policy.html", context)
         moving["fragments"]["endpoint-split"] = render_to_string("routing/_split.html", context)
         return moving

@@ -1,5 +1,6 @@
 """From rows to the compiler's plain facts."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -34,6 +35,11 @@ def settings_of(value: object) -> EndpointSettings:
 def stored_settings(endpoint: Endpoint) -> EndpointSettings:
     """Settings that were checked when they were stored: no stricter check of today's stops them."""
     return msgspec.convert(endpoint.settings, EndpointSettings)
+
+
+def settings_digest(endpoint: Endpoint) -> str:
+    """Names the settings as they are, for whoever wants to change just these."""
+    return hashlib.sha256(msgspec.json.encode(endpoint.settings, order="sorted")).hexdigest()
 
 
 def endpoint_facts(endpoint: Endpoint) -> EndpointFacts:

@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 FILLS = {"stable": "baseline", "canary": "candidate", "arm": "other-1", "fallback": "other-2"}
+COMBINATIONS = {
+    "mean": "the mean",
+    "weighted": "the weighted mean",
+    "vote": "the majority",
+    "stack": "a stack",
+}
+ROLES_OF_NONE = {"shadow": "sees copies", "fallback": "stands in", "member": "in the ensemble"}
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Bar:
     words: str
 
 
-def shares(variants: Sequence[Mapping[str, Any]]) -> list[Share]:
-    """Shares in the order of the phase, those with no bucket left out."""
+def shares(variants: Sequence[Mapping[str, Any]], *, idle: bool = False) -> list[Share]:
+    """Shares in the order of the phase, those with no bucket left out unless `idle`."""
     return [
         Share(
             key=variant["key"],
@@ -42,7 +49,7 @@ def shares(variants: Sequence[Mapping[str, Any]]) -> list[Share]:
             fill=f"fill-{FILLS.get(variant['role'], 'other-2')}",
         )
         for variant in variants
-        if variant["weight"]
+        if variant["weight"] or idle
     ]
 
 
@@ -69,3 +76,30 @@ def in_words(split: Sequence[Share]) -> str:
         return f"Everyone gets v{split[0].number}."
     parts = [f"{share.weight / 100:g} % get v{share.number}" for share in split]
     return f"{', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def company(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Variants that get no buckets and what they are there for: "v2 as backup: stands in"."""
+    return [
+        f"v{variant['version'].rpartition('/')[2]} as {variant['key']}: "
+        f"{ROLES_OF_NONE.get(variant['role'], 'only when pinned')}"
+        for variant in variants
+        if not variant["weight"]
+    ]
+
+
+def ensembles(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Variants whose answer is combined: "stable answers as the mean of stable and second"."""
+    return [
+        f"{variant['key']} answers as {COMBINATIONS[found['combine']]} of "
+        f"{' and '.join(_members(found))}."
+        for variant in variants
+        if (found := variant.get("ensemble"))
+    ]
+
+
+def _members(ensemble: Mapping[str, Any]) -> list[str]:
+    members, weights = ensemble["members"], ensemble.get("weights") or ()
+    if not weights:
+        return list(members)
+    return [f"{key} ({weight:g})" for key, weight in zip(members, weights, strict=True)]

@@ -194,3 +194,19 @@ def complete(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [complete(item) for item in value]
     return value
+
+
+def compact(struct: msgspec.Struct) -> dict[str, Any]:
+    """A Struct as JSON without what equals its default: how settings are stored."""
+    fields = [(field, getattr(struct, field.name)) for field in msgspec.structs.fields(struct)]
+    return {
+        field.name: _compact(value)
+        for field, value in fields
+        if field.required or value != field.default
+    }
+
+
+def _compact(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return compact(value)
+    return [_compact(item) for item in value] if isinstance(value, tuple) else value

@@ -195,6 +195,43 @@ def _gateway(row: GatewayReport, *, newest: int, now: datetime) -> GatewayState:
     )
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What one gateway holds against a variant or a model server of an endpoint."""
+
+    gateway: str
+    subject: str
+    state: str
+
+
+def troubles_of(endpoint: Endpoint) -> list[Trouble]:
+    """Breakers that are not closed, and model servers out of rotation, by live gateways."""
+    rows = list(GatewayReport.objects.exclude(state=State.GONE.value))
+    start = f"{endpoint.name}/"
+    found = [
+        Trouble(row.gateway, key.removeprefix(start), state)
+        for row in rows
+        for key, state in sorted(row.breakers.items())
+        if key.startswith(start)
+    ]
+    if any(row.replicas_out for row in rows):
+        mine = _addresses(endpoint)
+        found += [
+            Trouble(row.gateway, address, "out")
+            for row in rows
+            for address in row.replicas_out
+            if address in mine
+        ]
+    return found
+
+
+def _addresses(endpoint: Endpoint) -> set[str]:
+    phase = endpoint.phase
+    versions = [variant["version_id"] for variant in phase.variants] if phase else []
+    backends = Backend.objects.filter(version_id__in=versions)
+    return {address for backend in backends for address in backend.addresses}
+
+
 def index_at(epoch: int, number: int) -> RoutingIndex:
     """The whole table as it was at a generation, from the archive."""
     rows = (

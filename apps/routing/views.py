@@ -10,18 +10,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts.access import Permission
 from apps.accounts.keyset import keyset
 from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
-from apps.events.errors import Invalid
+from apps.events.errors import Conflict, Invalid
 from apps.events.models import Event
 from apps.registry.models import ModelVersion
-from apps.routing import panels, picture, services
+from apps.routing import panels, picture, policy_form, policy_picture, services
+from apps.routing.errors import Fault, InvalidSettings
+from apps.routing.facts import settings_digest, settings_of, stored_settings, version_facts
 from apps.routing.models import Endpoint, Phase, Position
-from apps.routing.selectors import fleet, get_endpoint
+from apps.routing.plain import SHADOW
+from apps.routing.policy import compact
+from apps.routing.selectors import fleet, get_endpoint, troubles_of
 
 PHASES = 12
 DIGITS = 18
@@ -68,6 +72,7 @@ def endpoint(request: HttpRequest, name: str) -> HttpResponse:
         **live_context(found),
         "phases": phases,
         "can_route": can_route,
+        "can_edit": principal.can(Permission.ROUTE, found.team.key),
         "actions": [],
         "dialogs": _restore_dialogs(found, phases) if can_route else [],
         "panels": panels.render(found),
@@ -94,6 +99,66 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
     return redirect("endpoint", name)
 
 
+@require_http_methods(["GET", "POST"])
+@page(Permission.ROUTE)
+def policy(request: HttpRequest, name: str) -> HttpResponse:
+    """Edit limits and policy: what is refused stands beside its field, with all that was typed."""
+    found = get_endpoint(name)
+    given, faults = (request.POST if request.method == "POST" else None), ()
+    if given is not None:
+        faults = _save_policy(request, found)
+        if not faults:
+            messages.success(request, f"{name} serves by its new policy.")
+            return redirect("endpoint", name)
+    choices = _policy_choices(found)
+    context = {
+        "endpoint": found,
+        "parts": policy_form.shown(stored_settings(found), choices, given=given, faults=faults),
+        "reason": given.get("reason", "") if given else "",
+        "reason_errors": [fault.detail for fault in faults if fault.path == "reason"],
+        "faults": faults,
+        "seen": given.get("seen", "") if given else settings_digest(found),
+    }
+    return render(request, "routing/policy.html", context, status=422 if faults else 200)
+
+
+def _save_policy(request: HttpRequest, found: Endpoint) -> tuple[Fault, ...]:
+    """Store the form, or say what is wrong with it."""
+    tree, faults = policy_form.read_form(request.POST)
+    try:
+        if faults:
+            raise InvalidSettings(faults)
+        wanted = settings_of(tree)
+        services.update_endpoint(
+            actor=principal_of(request),
+            endpoint=found,
+            settings={"limits": compact(wanted.limits), "policy": compact(wanted.policy)},
+            seen=request.POST.get("seen", ""),
+            reason=request.POST.get("reason", ""),
+        )
+    except (Invalid, Conflict) as error:
+        told = [Fault(path, detail) for path, detail in error.faults]
+        return tuple(told or [Fault("", error.detail)])
+    return ()
+
+
+def _policy_choices(found: Endpoint) -> dict[str, list[tuple[str, str]]]:
+    """What may be chosen: variants that may answer, and labels of the versions that serve."""
+    phase = found.phase
+    variants = phase.variants if phase else []
+    shares = picture.shares([item for item in variants if item["role"] != SHADOW], idle=True)
+    serving = [item["version_id"] for item in variants if item["weight"]]
+    rows = ModelVersion.objects.select_related("model").filter(pk__in=serving)
+    labels = dict.fromkeys(label for row in rows for label in version_facts(row).labels)
+    return {
+        "policy.fallback.variant": [
+            ("", "none"),
+            *((share.key, f"v{share.number} as {share.key}") for share in shares),
+        ],
+        "policy.fallback.default.label": [(label, label or "none") for label in labels],
+    }
+
+
 def _integer(request: HttpRequest, field: str) -> int:
     text = request.POST.get(field, "")
     if not text.isascii() or not text.isdecimal() or len(text) > DIGITS:
@@ -104,13 +169,21 @@ def _integer(request: HttpRequest, field: str) -> int:
 def live_context(found: Endpoint) -> dict[str, Any]:
     """What moves of an endpoint's page."""
     phase = found.phase
-    split = picture.shares(phase.variants) if phase else []
+    variants = phase.variants if phase else []
+    split = picture.shares(variants)
     newest = found.generations.order_by("-id").first()
     holder = found.lease_holder.partition(":")[0]
+    settings = stored_settings(found)
+    numbers = {share.key: share.number for share in picture.shares(variants, idle=True)}
     return {
+        "policy": policy_picture.picture(settings.policy, settings.limits, numbers),
+        "left_out": newest.left_out if newest else [],
+        "troubles": troubles_of(found),
         "endpoint": found,
         "sentence": picture.in_words(split),
         "split": split,
+        "company": picture.company(variants),
+        "ensembles": picture.ensembles(variants),
         "split_words": picture.in_words(split),
         "bars": picture.bars(split, phase.ranges if phase else []),
         "generation": newest.number if newest else 0,

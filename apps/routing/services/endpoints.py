@@ -12,7 +12,7 @@ from apps.events.errors import Conflict, Invalid
 from apps.events.services import record
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.routing.errors import BackendInUse
-from apps.routing.facts import settings_of, stored_settings
+from apps.routing.facts import settings_digest, settings_of, stored_settings
 from apps.routing.fitting import PARTS, parts_that_stay
 from apps.routing.models import (
     ENTRY_PATTERN,
@@ -81,6 +81,7 @@ def update_endpoint(
     endpoint: Endpoint,
     sample_rate: float | None = None,
     settings: Mapping[str, object] | None = None,
+    seen: str | None = None,
     reason: str,
 ) -> Endpoint:
     """Change how an endpoint serves, not who gets what; gateways hear of it at once.
@@ -88,12 +89,15 @@ def update_endpoint(
     `settings` replaces those of its parts ("limits", "policy") that it names, each as a whole.
     What it changes of the policy must fit the phase that runs; what it does not touch and has no
     place now (a shadow, while its version ramps) stays and is left out of the specification.
-    Raises InvalidSettings, naming every field at fault.
+    `seen` is the `settings_digest` of what somebody looked at while deciding. Raises
+    InvalidSettings, naming every field at fault, and Conflict when settings changed since.
     """
     authorise(actor, Permission.ROUTE, team_key=endpoint.team.key)
     if not reason.strip():
         raise Invalid("say why", field="reason")
     locked = lock(endpoint)
+    if seen is not None and seen != settings_digest(locked):
+        raise Conflict(f"the settings of {locked.name} changed meanwhile: look again")
     before, stored = _options(locked), stored_settings(locked)
     if sample_rate is not None:
         locked.sample_rate = sample_rate
