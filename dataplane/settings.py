@@ -43,6 +43,8 @@ class GatewaySettings(BaseSettings):
     gateway_idle_timeout_s: float = 75.0
     gateway_drain_s: float = 10.0
     gateway_max_in_flight: int = 4
+    gateway_cache_budget_s: float = 0.02
+    gateway_cache_redis_url: str = Field(default="", repr=False)
     gateway_segment_s: float = 0.4
     gateway_segment_bytes: int = 4_194_304
     gateway_spool_bytes: int = 2_147_483_648

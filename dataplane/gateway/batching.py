@@ -181,6 +181,8 @@ class Batcher:
             raise CallFailed("invalid_output", str(error)) from error
         size = len(raw) // len(rows)
         for at, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+            if row.closed:
+                continue
             row.answer = answer
             row.output = raw[at * size : at * size + size]
             if answer is None:

@@ -41,6 +41,19 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     output: bytes
 
 
+class Place(NamedTuple):
+    """Where the second level keeps a key's entry: in one of the endpoint's `slots`."""
+
+    endpoint: str
+    slots: int
+    key: bytes
+
+    @property
+    def slot(self) -> int:
+        """The one slot that the key may take."""
+        return int.from_bytes(self.key[:8], "little") % self.slots
+
+
 class HitRate:
     """Whether caching pays: off for `PAUSE_S` after a window with fewer than 5 % hits.
 
@@ -94,6 +107,17 @@ class EndpointCache:
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
         self._waiting: dict[bytes, list[Row]] = {}
 
+    @property
+    def hit_rate(self) -> float:
+        """Share of rows since the start that no model had to be asked for."""
+        rows = self.counts.total()
+        return 1 - (self.counts["miss"] + self.counts["early"]) / rows if rows else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for an equal one's answer."""
+        return sum(map(len, self._waiting.values()))
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -138,6 +162,10 @@ class EndpointCache:
         if entry is None or now >= entry.made_at + self.spec.ttl_s + self.spec.stale_s:
             return None
         return entry
+
+    def place(self, key: bytes) -> Place:
+        """Where the second level keeps this key."""
+        return Place(self.endpoint, self.spec.entries, key)
 
     def release(self, row: Row) -> list[Row]:
         """The rows that waited for this leader and wait still."""

@@ -14,6 +14,7 @@ from dataplane.gateway.decode import decode_features, decode_request, find_endpo
 from dataplane.gateway.facts import Facts, PredictionIds
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.journey import Journey, Mirror
+from dataplane.gateway.limits import RateLimits, client_timeout
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.respond import deliver, refuse
@@ -63,6 +64,7 @@ class PredictPath:
         self._metrics = metrics
         self._units = units
         self._ids = PredictionIds()
+        self._rates = RateLimits()
 
     def predict(self, exchange: Exchange) -> None:
         """POST /v1/predict."""
@@ -73,7 +75,8 @@ class PredictPath:
             row = self.assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
-            self.journey.enter(row)
+            timeout_s = client_timeout(exchange.headers) if exchange.headers else None
+            self.journey.enter(row, timeout_s)
         except Refusal as refusal:
             self.reject(refusal)
             refuse(exchange, refusal)
@@ -90,14 +93,25 @@ class PredictPath:
             key = self.admit(authorization)
             first = self.assigned(key, question, started)
             rows = [self._copy(first, values) for values in read(first.variant)]
-            return await self._together(rows)
+            self._rates.charge(key.client, len(rows) - 1)
+            return await self._together(rows, question.timeout_s)
         except Refusal as refusal:
             self.reject(refusal)
             raise
 
     def admit(self, authorization: bytes) -> Key:
-        """Who asks. Raises Refusal 401, 429 or 503; counting it is the caller's."""
-        return authenticate(self._snapshot.clients, authorization)
+        """Who asks, within the client's rate. Raises Refusal 401, 429 or 503.
+
+        Counting the refusal is the caller's.
+        """
+        key = authenticate(self._snapshot.clients, authorization)
+        if key.client.requests_per_second:
+            self._rates.admit(key.client, time.monotonic())
+        return key
+
+    def forget_other_clients(self) -> None:
+        """Keep the rates of those clients only that may ask now."""
+        self._rates.keep_only(key.client.name for key in self._snapshot.clients.keys.values())
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""
@@ -148,7 +162,7 @@ class PredictPath:
         row.values = values
         return row
 
-    async def _together(self, rows: list[Row]) -> list[Row]:
+    async def _together(self, rows: list[Row], timeout_s: float | None) -> list[Row]:
         """Take in rows of one variant and wait for all. Raises Refusal 429 unless all fit."""
         self.journey.lanes.of(rows[0]).batcher.require_room(len(rows))
         waiting = len(rows)
@@ -162,5 +176,5 @@ class PredictPath:
 
         for row in rows:
             row.deliver = settle
-            self.journey.enter(row)
+            self.journey.enter(row, timeout_s)
         return await done

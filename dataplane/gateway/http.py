@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from dataplane.gateway.limits import TIMEOUT_HEADER
+
 if TYPE_CHECKING:
     from dataplane.gateway.listener import HttpServer
 
@@ -22,6 +24,7 @@ KEPT = frozenset(
     {
         *(b"accept", b"accept-encoding", b"content-encoding"),
         *(b"inference-header-content-length", b"traceparent", b"tracestate"),
+        TIMEOUT_HEADER,
     }
 )
 WIRE_FACTOR = 8  # bytes on the wire for each byte of a chunked body that may be large

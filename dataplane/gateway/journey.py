@@ -7,6 +7,7 @@ Nothing here waits: a row goes on when its batch, its leader or the shared cache
 
 import asyncio
 import time
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
@@ -19,6 +20,7 @@ from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.recover import Chain, Standby
 from dataplane.gateway.row import Row
+from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.withdraw import Guards
 from dataplane.spool import CACHE_HIT, FALLBACK, PINNED
 from serving.labels import Answer
@@ -57,14 +59,20 @@ class Journey:
         self._mirror = mirror or NoMirror()
         self._due: list[Row] = []
         self.lanes: Lanes
+        self.shared: SharedCache | None = None
 
-    def enter(self, row: Row) -> None:
-        """Find the row an answer. Raises Refusal 429 when too many wait and nothing stands in."""
+    def enter(self, row: Row, timeout_s: float | None = None) -> None:
+        """Find the row an answer, within `timeout_s` of its start if the client says so.
+
+        Raises Refusal 429 when too many wait and nothing stands in.
+        """
         row.lane = lane = self.lanes.of(row)
         if lane.cache is None or row.flags & PINNED:
             self._ask(row, lane)
         else:
             self._look(row, lane, lane.cache)
+        if timeout_s is not None and row.started + timeout_s < row.deadline:
+            self._limit_patience(row, timeout_s)
 
     def settled(self, call: Call) -> None:
         """A micro-batch is back: judge it, then conclude its rows."""
@@ -88,9 +96,30 @@ class Journey:
             cache.count("memory", now)
             answer_from(row, look.entry)
             self._later(row)
-        elif look.leads:
-            cache.count("early" if look.early else "miss", now)
+        elif look.early:
+            cache.count("early", now)
             self._ask_leading(row, lane)
+        elif look.leads and self.shared is not None and cache.spec.shared:
+            self.shared.get(cache.place(row.cache_key), partial(self._fetched, row, cache))
+        elif look.leads:
+            cache.count("miss", now)
+            self._ask_leading(row, lane)
+
+    def _fetched(self, row: Row, cache: EndpointCache, entry: Entry | None) -> None:
+        """What the second level had for a row that leads."""
+        if row.closed:
+            return
+        now = time.time()
+        if entry is not None:
+            cache.put(row.cache_key, entry)
+        if entry is not None and cache.is_fresh(entry, now):
+            cache.count("shared", now)
+            answer_from(row, entry)
+            self._later(row)
+            return
+        cache.count("miss", now)
+        row.asked_at = time.perf_counter()
+        self._ask_leading(row, row.lane)
 
     def _ask_leading(self, row: Row, lane: Lane) -> None:
         """Ask for a row on which others may wait: its refusal is an outcome like others."""
@@ -107,7 +136,8 @@ class Journey:
         followers = cache.release(row)
         if row.answer is not None:
             entry = Entry(time.time(), now - row.asked_at, row.answer, row.output)
-            cache.put(row.cache_key, entry)
+            if not row.cache_hit:
+                self._keep(row.cache_key, entry, cache)
             for follower in followers:
                 cache.count("coalesced", entry.made_at)
                 answer_from(follower, entry)
@@ -120,6 +150,11 @@ class Journey:
             follower.refusal = row.refusal
             follower.fail(row.error or "internal", row.detail, blamed=row.blamed)
         return followers
+
+    def _keep(self, key: bytes, entry: Entry, cache: EndpointCache) -> None:
+        cache.put(key, entry)
+        if self.shared is not None and cache.spec.shared:
+            self.shared.put(cache.place(key), entry, cache.spec.ttl_s + cache.spec.stale_s)
 
     def _lead_next(self, followers: list[Row], cache: EndpointCache) -> None:
         if followers:
@@ -152,10 +187,8 @@ class Journey:
         row.fail("overload", refusal.detail, blamed=False)
         self._later(row)
 
-    def limit_patience(self, row: Row, seconds: float) -> None:
+    def _limit_patience(self, row: Row, seconds: float) -> None:
         """Close the row when the client's own deadline has passed, wherever it then is."""
-        if row.started + seconds >= row.deadline:
-            return
         row.deadline = row.started + seconds
         delay = row.deadline - time.perf_counter()
         row.patience = asyncio.get_running_loop().call_later(max(delay, 0.0), self._expire, row)

@@ -1,13 +1,15 @@
 """A variant's way through the gateway, put together once: cache, breaker, batcher, chain."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 
 from contracts.policy import Cache as CacheSpec
 from dataplane.gateway.batching import Batcher, Batchers
 from dataplane.gateway.breaker import Breaker, State
 from dataplane.gateway.cache import EndpointCache, Keys
+from dataplane.gateway.metrics import Family
 from dataplane.gateway.recover import Chain, compile_chain
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Endpoint, Variant
@@ -101,13 +103,28 @@ class Lanes:
         self._breakers = {key: each for key, each in self._breakers.items() if key in present}
         self._batchers.keep_only(variants)
 
-    def caches(self) -> Iterator[EndpointCache]:
-        """Every cache in use."""
-        return iter(self._caches.values())
-
-    def breakers(self) -> Iterator[tuple[tuple[str, str, str], Breaker]]:
-        """Every breaker in use by endpoint, version and variant key."""
-        return iter(self._breakers.items())
+    def families(self, now: float) -> list[Family]:
+        """What `/metrics` says about caches and breakers; `now` in monotonic seconds."""
+        breakers = [
+            (f'endpoint="{key[0]}",version="{key[1]}",variant="{key[2]}"', breaker)
+            for key, breaker in self._breakers.items()
+        ]
+        caches = [(f'endpoint="{name}"', cache) for name, cache in self._caches.items()]
+        wall = time.time()
+        rows = [
+            ("", f'{labels},result="{kind}"', float(count))
+            for labels, cache in caches
+            for kind, count in cache.counts.items()
+        ]
+        return [
+            ("breaker_state", "gauge", [("", each, float(b.state(now))) for each, b in breakers]),
+            ("breaker_opened_total", "counter", [("", each, b.opened) for each, b in breakers]),
+            ("cache_rows_total", "counter", rows),
+            ("cache_entries", "gauge", [("", each, len(cache)) for each, cache in caches]),
+            ("cache_waiting", "gauge", [("", each, cache.waiting) for each, cache in caches]),
+            ("cache_hit_rate", "gauge", [("", each, c.hit_rate) for each, c in caches]),
+            ("cache_on", "gauge", [("", each, float(c.rate.is_on(wall))) for each, c in caches]),
+        ]
 
     def not_closed(self, now: float) -> dict[str, str]:
         """The breakers that are not closed, as the gateway's report names them."""

@@ -10,6 +10,7 @@ from dataplane.gateway.table import Table, Variant
 
 BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0)
 Sample = tuple[str, str, float]
+Family = tuple[str, str, Sequence[Sample]]  # name without our prefix, type, samples
 
 
 class VariantStats:
@@ -74,6 +75,7 @@ class Metrics:
         dropped: int,
         connections: int,
         replicas: Sequence[Replica] = (),
+        more: Sequence[Family] = (),
     ) -> bytes:
         """The exposition text."""
         gauges = (
@@ -90,6 +92,8 @@ class Metrics:
         lines += _family("switchyard_gateway_facts_dropped_total", "counter", [("", "", dropped)])
         serving = [("", _replica(each), int(each.health.state == "serving")) for each in replicas]
         lines += _family("switchyard_gateway_replica_serving", "gauge", serving)
+        for name, kind, samples in more:
+            lines += _family(f"switchyard_gateway_{name}", kind, samples)
         lines += self._counters()
         lines += _family("switchyard_gateway_latency_milliseconds", "histogram", self._histogram())
         return ("\n".join(lines) + "\n").encode()

@@ -68,6 +68,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
             model=request.model_name,
             user_id=_parameter(request, "user_id"),
             version=request.model_version or None,
+            timeout_s=context.time_remaining(),
         )
 
         def read(variant: Variant) -> Any:

@@ -80,7 +80,9 @@ class Row:
         self.latency_ms = 0.0
 
     def fail(self, kind: ErrorKind, detail: str = "", *, blamed: bool = True) -> None:
-        """Close the row as failed by the variant asked."""
+        """Say that the variant asked failed. Too late for a row that is closed."""
+        if self.closed:
+            return
         self.error, self.detail = kind, detail
         if self.asked is self.variant:
             self.failure, self.blamed = kind, blamed

@@ -28,6 +28,7 @@ from dataplane.gateway.problems import Refusal
 from dataplane.gateway.replicas import Channels
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.routing import Disk, Routing, Update
+from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.store import Store
 from dataplane.gateway.table import Table, Variant
@@ -119,7 +120,12 @@ class Gateway:
             max_in_flight=self._settings.gateway_max_in_flight,
             preparing=self._lookups.preparing,
         )
-        self._path.journey.lanes = Lanes(batchers)
+        self._lanes = self._path.journey.lanes = Lanes(batchers)
+        self._shared = self._path.journey.shared = SharedCache(
+            self._settings.gateway_cache_redis_url or self._settings.redis_url,
+            secret=self._settings.unit_hash_key.encode(),
+            budget_s=self._settings.gateway_cache_budget_s,
+        )
         self._evidence = SharedEvidence(
             redis_url=self._settings.redis_url, loop=loop, fold=self._guards.fold
         )
@@ -161,6 +167,7 @@ class Gateway:
             self._siblings.stop()
         self._channels.close()
         self._lookups.close()
+        await self._shared.close()
         log.info("gateway.stopped", gateway=self.name)
 
     # What the feed calls
@@ -169,6 +176,7 @@ class Gateway:
         """Take over new documents. New variants are warmed first, within `gateway_warm_s`."""
         if update.clients is not None:
             self.clients = update.clients
+            self._path.forget_other_clients()
         if update.table is None:
             return
         await self._warm(update.table)
@@ -176,8 +184,8 @@ class Gateway:
         lifted = self._overrides.drop_unbound(update.table)
         self.table = update.table.with_overrides(self._overrides.active)
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
-        self._path.journey.lanes.keep_only(self.table.endpoints)
         self._explain.keep_only(variants)
+        self._lanes.keep_only(self.table.endpoints)
         self._keep_replicas(variants)
         self._metrics.forget_others(variants)
         self._guards.follow(self.table)
@@ -218,6 +226,7 @@ class Gateway:
             dropped=self._writer.dropped,
             rejected_index=self._routing.refused,
             replicas_out=self._channels.out,
+            breakers=self._lanes.not_closed(time.perf_counter()),
         )
 
     def overrides(self) -> tuple[Override, ...]:
@@ -351,6 +360,7 @@ class Gateway:
             dropped=self._writer.dropped,
             connections=len(self._http.connections),
             replicas=self._channels.replicas,
+            more=self._lanes.families(time.perf_counter()),
         )
 
 
