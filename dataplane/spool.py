@@ -232,14 +232,20 @@ class SpoolWriter:
         return number
 
     def seal(self) -> None:
-        """Hand the open segment to the recorder, if there is anything in it."""
+        """Hand the open segment to the recorder, if there is anything in it.
+
+        A disk that refuses keeps it open: the next call tries again.
+        """
         if self._file < 0:
             return
-        if self._fsync != "none":
-            os.fsync(self._file)
+        try:
+            if self._fsync != "none":
+                os.fsync(self._file)
+            self._path(OPEN).rename(self._path(SEALED))
+        except OSError:
+            return
         os.close(self._file)
         self._file = -1
-        self._path(OPEN).rename(self._path(SEALED))
 
     def close(self) -> None:
         """Seal and give up the lock."""
@@ -252,24 +258,30 @@ class SpoolWriter:
     def _open(self) -> None:
         path = self._directory / f"{self._seq + 1:012d}{OPEN}"
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-        self._seq += 1
         self._size = 0
         self._contexts = {}
-        header = Header(self._gateway, self._boot, self._seq, time.time())
-        self._write(frame(Kind.HEADER, _encode(header)))
+        header = Header(self._gateway, self._boot, self._seq + 1, time.time())
+        try:
+            self._write(frame(Kind.HEADER, _encode(header)))
+        except OSError:
+            os.close(self._file)
+            self._file = -1
+            path.unlink()
+            raise
+        self._seq += 1
 
     def _write(self, data: bytes) -> None:
         """All of it or nothing: a partial write is taken back."""
         try:
             if os.write(self._file, data) != len(data):
                 raise OSError("short write")
+            if self._fsync == "always":
+                os.fsync(self._file)
         except OSError:
             self._contexts = {}
             os.ftruncate(self._file, self._size)
             raise
         self._size += len(data)
-        if self._fsync == "always":
-            os.fsync(self._file)
 
     def _drop(self, rows: int) -> bool:
         self.dropped += rows

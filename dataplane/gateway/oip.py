@@ -132,6 +132,8 @@ def _response(request: Any, rows: list[Row]) -> Any:
     response.parameters["prediction_id"].string_param = first.prediction_id
     response.parameters["variant"].string_param = first.asked.key
     response.parameters["generation"].int64_param = first.generation
+    response.parameters["cache_hit"].bool_param = first.cache_hit
+    response.parameters["fallback"].string_param = first.fallback
     if first.answer is not None:
         response.parameters["label"].string_param = first.answer.label
     return response

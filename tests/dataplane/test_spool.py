@@ -98,6 +98,17 @@ def test_append__disk_full__counts_takes_back_the_torn_frame_and_recovers(tmp_pa
     out.close()
 
 
+def test_append__no_room_for_a_header__leaves_no_file_and_no_gap(tmp_path: Path) -> None:
+    out = writer(tmp_path)
+    with files_no_larger_than(10):
+        assert not add(out)
+        out.seal()
+    assert not list(tmp_path.glob("*/*.*"))
+    assert add(out)
+    assert kinds(tmp_path / "boot-1" / "000000000001.open")[:2] == [Kind.HEADER, Kind.DROPPED]
+    out.close()
+
+
 def test_lock__while_the_boot_lives_and_after__tells_them_apart(tmp_path: Path) -> None:
     out = writer(tmp_path)
     assert spool.is_alive(tmp_path / "boot-1")
