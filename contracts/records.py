@@ -25,7 +25,9 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `requests` counts answers of every kind that reached assignment (errors included);
     `errors` by ErrorKind. `latency` maps the log-bin index of serving.sketches to its count, for
-    successful answers (milliseconds). `predictions` are counts in 20 equal bins of [0, 1].
+    successful answers (milliseconds). `predictions` are counts in 20 equal bins of [0, 1]; they,
+    their sum and `positives` leave out `fallbacks`, which are not this version's word. An error is
+    one that no fallback answered in place of.
     `batches`/`batch_rows` describe the micro-batches sent to Triton. `lookup_misses` are rows for
     which the store lacked a feature, `lookup_unread` those for which it was away or late.
     """

@@ -254,14 +254,14 @@ def _still_in_time(rows: Sequence[Row]) -> list[Row]:
     late = [row for row in rows if row.deadline <= now]
     for row in late:
         row.fail("overload", "the deadline passed in the queue", blamed=False)
-    return [row for row in rows if row.error is None]
+    return [row for row in rows if row.error is None and not row.closed]
 
 
 def _cut_off(rows: Sequence[Row], failure: CallFailed) -> list[Row]:
     """Close the rows whose deadline cut the call off; the others may still be asked for."""
     now = time.perf_counter()
     _fail([row for row in rows if row.deadline <= now], failure)
-    return [row for row in rows if row.error is None]
+    return [row for row in rows if row.error is None and not row.closed]
 
 
 def _fail(rows: Sequence[Row], failure: CallFailed) -> None:

@@ -69,7 +69,7 @@ class Guards:
         """
         found: list[Failure] = []
         for row in rows:
-            if row.error is not None and row.blamed and not row.flags & PINNED:
+            if row.failure is not None and row.blamed and not row.flags & PINNED:
                 found += self._first_failures(row, at)
         return found
 

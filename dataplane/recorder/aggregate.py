@@ -96,10 +96,11 @@ def _table(blocks: list[RowBlock]) -> tuple[npt.NDArray[np.float64], Rows]:
 def _counters(
     context: Context, ats: npt.NDArray[np.float64], rows: Rows, blocks: list[RowBlock]
 ) -> list[Counter]:
+    """One a second; a second may have calls alone, when other variants answered their rows."""
     seconds = ats.astype(np.int64)
     return [
-        _counter(context, int(second), rows[seconds == second], _calls(blocks, int(second)))
-        for second in np.unique(seconds)
+        _counter(context, second, rows[seconds == second], _calls(blocks, second))
+        for second in sorted({int(block.at) for block in blocks})
     ]
 
 
@@ -111,7 +112,8 @@ def _calls(blocks: list[RowBlock], second: int) -> tuple[int, int]:
 
 def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) -> Counter:
     good = rows[rows["status"] == 0]
-    scores = good["score"].astype(np.float64)
+    own = good[(good["flags"] & spool.FALLBACK) == 0]
+    scores = own["score"].astype(np.float64)
     return Counter(
         second=second,
         endpoint=context.endpoint,
@@ -129,7 +131,7 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
         latency_sum_ms=float(good["latency_ms"].astype(np.float64).sum()),
         predictions=tally(_score_bins(scores)) if context.scored else {},
         prediction_sum=float(scores.sum()),
-        positives=int((good["index"] == 1).sum()) if context.scored else 0,
+        positives=int((own["index"] == 1).sum()) if context.scored else 0,
         batches=calls[0],
         batch_rows=calls[1],
     )

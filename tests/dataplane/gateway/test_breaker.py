@@ -1,5 +1,7 @@
 """The breaker as a pure machine: every state with everything that can happen to it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from contracts.policy import Breaker as BreakerSpec
@@ -34,7 +36,7 @@ def half_open() -> Breaker:
 
 
 MADE = {"closed": closed, "open": opened, "half_open": half_open, "probing": probing}
-TRIGGERS = {
+TRIGGERS: dict[str, Callable[[Breaker, float], object]] = {
     "good rows": lambda breaker, now: breaker.observe(30, 0, now),
     "bad rows": lambda breaker, now: breaker.observe(0, 30, now),
     "few bad rows": lambda breaker, now: breaker.observe(0, 3, now),

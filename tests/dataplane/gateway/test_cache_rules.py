@@ -7,40 +7,13 @@ import pytest
 
 from benchmarks import rig
 from contracts.policy import Cache, Lookup, LookupFeature, Policy
-from contracts.routing import EndpointSpec
 from contracts.schema import Labelling
 from dataplane.gateway.cache import JUDGED_S, PAUSE_S, EndpointCache, Entry, HitRate, Keys
-from dataplane.gateway.row import Row
-from dataplane.gateway.table import compile_endpoint
 from serving.labels import Answer
+from tests.dataplane.gateway.rows import row
 
 ANSWER = Answer(0.5, 1, "late", 0.5)
 NOW = 1_000.0
-
-
-def spec(**changes: Any) -> EndpointSpec:
-    variants = changes.pop("variants", (rig.variant(1, "127.0.0.1:9"),))
-    return rig.endpoint(variants, **changes)
-
-
-def row(
-    values: tuple[Any, ...] = (1.0,), key: bytes = b"k", user: str = "u1", **changes: Any
-) -> Row:
-    endpoint = compile_endpoint(spec(**changes), "digest")
-    made = Row(
-        endpoint=endpoint,
-        variant=endpoint.variants[0],
-        unit=b"",
-        bucket=0,
-        client="app",
-        flags=0,
-        generation=1,
-        prediction_id="id",
-        started=0.0,
-        user=user,
-    )
-    made.values, made.cache_key = values, key
-    return made
 
 
 def key_of(values: tuple[Any, ...] = (1.0,), user: str = "u1", **changes: Any) -> bytes:

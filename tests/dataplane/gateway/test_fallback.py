@@ -174,7 +174,7 @@ def test_guardrail__fallback_answers_for_the_canary__still_sees_it_fail(fragile:
     answers = [fragile.predict(f"user-{number}", code=RAISING).json() for number in range(80)]
     assert {answer["variant"] for answer in answers} == {"stable"}
     assert "variant:stable" in {answer["fallback"] for answer in answers}
-    assert "overrides 1" in fragile.get("/metrics").body.decode()
+    eventually(lambda: metric(fragile, "overrides") == "1")
 
 
 def test_deadline__the_client_s_own__holds_when_it_is_the_smaller(served: Site) -> None:
@@ -185,15 +185,6 @@ def test_deadline__the_client_s_own__holds_when_it_is_the_smaller(served: Site) 
     assert replies == [504] * len(replies), "and the breaker does not blame the model"
     assert ask(served, "10000").status == 200
     assert ask(served, "soon").status == 400
-
-
-def test_deadline__passed_in_the_queue__is_not_sent_to_triton(served: Site) -> None:
-    limits = Limits(deadline_ms=20_000, max_delay_ms=20_000)
-    served.publish(spec(served, served.triton, limits=limits, phase=6))
-    with served.hanging_triton():
-        assert [ask(served, "50").status for _ in range(2)] == [504, 504]
-    eventually(lambda: sum(c.requests for c in counters(served) if c.phase == 6) == 2)
-    eventually(lambda: sum(c.batch_rows for c in counters(served) if c.phase == 6) == 1)
 
 
 def ask(site: Site, milliseconds: str) -> Any:

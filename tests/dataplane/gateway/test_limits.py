@@ -1,5 +1,7 @@
 """Rates: bursts, debts, and what the bucket holds after a while."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks import rig
@@ -7,7 +9,7 @@ from dataplane.gateway.limits import RateLimits, client_timeout
 from dataplane.gateway.problems import Refusal
 
 
-def admitted(limits: RateLimits, now: float, tries: int = 1, **client: float) -> int:
+def admitted(limits: RateLimits, now: float, tries: int = 1, **client: Any) -> int:
     """How many of so many requests at one moment are let in."""
     passed = 0
     for _ in range(tries):
