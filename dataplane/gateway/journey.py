@@ -22,11 +22,12 @@ from dataplane.gateway.recover import Chain, Standby
 from dataplane.gateway.row import Row
 from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.withdraw import Guards
-from dataplane.spool import CACHE_HIT, FALLBACK, PINNED
+from dataplane.spool import CACHE_HIT, FALLBACK, LOOKUP_UNREAD, PINNED
 from serving.labels import Answer
 from serving.validation import InvalidFeatures
 
 OWN_TIME = frozenset({"timeout", "overload"})
+NOT_KEPT = CACHE_HIT | LOOKUP_UNREAD  # an answer from defaults would outlive the hiccup
 LEAST_TIME_S = 0.001
 
 _lane_of = attrgetter("lane")
@@ -136,7 +137,7 @@ class Journey:
         followers = cache.release(row)
         if row.answer is not None:
             entry = Entry(time.time(), now - row.asked_at, row.answer, row.output)
-            if not row.cache_hit:
+            if not row.flags & NOT_KEPT:
                 self._keep(row.cache_key, entry, cache)
             for follower in followers:
                 cache.count("coalesced", entry.made_at)
