@@ -71,11 +71,11 @@ class PredictPath:
         try:
             key = self.admit(exchange.authorization)
             request = decode_request(exchange.body)
-            question = Question(request.model, request.user_id, request.version)
+            timeout_s = client_timeout(exchange.headers) if exchange.headers else None
+            question = Question(request.model, request.user_id, request.version, timeout_s)
             row = self.assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
-            timeout_s = client_timeout(exchange.headers) if exchange.headers else None
             self.journey.enter(row, timeout_s)
         except Refusal as refusal:
             self.reject(refusal)
