@@ -2,10 +2,12 @@
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from msgspec.structs import replace
 from tritonclient.grpc import InferenceServerClient, InferInput
@@ -180,6 +182,14 @@ def test_explain__class_that_there_is_not__is_an_error(explain: Ask) -> None:
 def test_explain__output_that_is_no_number__is_an_error_that_says_so(explain: Ask) -> None:
     with pytest.raises(InferenceServerException, match="miss the prediction"):
         explain("linear-v1-explain", {"u": None, "v": 0.0, "w": 0.0})
+
+
+def test_explainer__its_process__gives_way_to_all_others(lasting_site: Site, explain: Ask) -> None:
+    explain("binary-v1-explain", ROW)
+    stubs = psutil.Process(lasting_site.triton.pid).children(recursive=True)
+    given_way = [stub for stub in stubs if stub.nice() == 10]
+    assert given_way
+    assert all(os.getsid(stub.pid) == stub.pid for stub in given_way)
 
 
 def test_explainer__background_that_the_graph_refuses__fails_to_load(lasting_site: Site) -> None:
