@@ -97,6 +97,12 @@ def counted_rejections() -> int:
     return int(RejectedWindow.objects.aggregate(total=Sum("count"))["total"] or 0)
 
 
+def counted_fallbacks() -> int:
+    """What Postgres says was answered by something else than the variant assigned."""
+    found = TrafficWindow.objects.filter(endpoint="rig").aggregate(total=Sum("fallbacks"))
+    return int(found["total"] or 0)
+
+
 def exposed() -> dict[str, str]:
     """Each exposed unit's variant."""
     return dict(ExposureRow.objects.filter(mixed=False).values_list("unit", "variant"))

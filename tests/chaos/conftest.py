@@ -32,6 +32,17 @@ def world(
 
 
 @pytest.fixture
+def world_with_triton(
+    services: PrivateServices, transactional_db: None, tmp_path: Path
+) -> Iterator[World]:
+    """With a Triton of its own, too."""
+    own = ("VALKEY", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")
+    for world in _world(services, "", tmp_path, *OWN_PORTS, *own):
+        world.start_triton()
+        yield world
+
+
+@pytest.fixture
 def governed_world(
     services: PrivateServices,
     redis_client: "redis.Redis",

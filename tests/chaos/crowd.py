@@ -116,6 +116,11 @@ class Crowd:
         return [answer for client in self._clients for answer in client.answers]
 
     @property
+    def newest(self) -> Answer:
+        """What one of the clients was told last."""
+        return self._clients[0].answers[-1]
+
+    @property
     def cut_off(self) -> list[tuple[str, Kind]]:
         """Who asked what and got no answer at all."""
         return [each for client in self._clients for each in client.cut_off]

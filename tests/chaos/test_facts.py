@@ -42,6 +42,7 @@ def agree(world: World, spec: EndpointSpec, crowd: Crowd) -> None:
     [
         pytest.param([(False, AWAY_S)], id="killed"),
         pytest.param([(True, AWAY_S)], id="killed-and-wiped"),
+        pytest.param([(False, 30.0)], id="half-a-minute", marks=pytest.mark.proof),
         pytest.param(LONG, id="again-and-again", marks=pytest.mark.proof),
     ],
 )

@@ -42,6 +42,7 @@ class World:
     triton: str
     logs: Path
     valkey: Running | None = None
+    own_triton: Running | None = None
     running: dict[str, Running] = field(default_factory=dict)
     started: int = 0
 
@@ -82,6 +83,18 @@ class World:
         self.valkey.kill()
         if wipe:
             shutil.rmtree(self.services.valkey().place / "appendonlydir")
+
+    def start_triton(self) -> None:
+        """One of its own, with the rig's model loaded."""
+        self.own_triton = self.services.start_triton()
+        environment = self.services.environment()
+        rig.install_model(environment, 1, bias=1.0)
+        self.triton = environment["TRITON_GRPC_URL"]
+
+    def kill_triton(self) -> None:
+        """SIGKILL."""
+        assert self.own_triton is not None
+        self.own_triton.kill()
 
     def _gateway(self) -> Process:
         return rig.gateway_process(self.environment, self.port)

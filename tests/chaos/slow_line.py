@@ -1,0 +1,57 @@
+"""A line to a server on which everything takes longer, from one moment to another."""
+
+import asyncio
+import threading
+
+
+class SlowLine(threading.Thread):
+    """Forwards TCP connections to `target` ("host:port"); `delay_s` holds answers back.
+
+    As a context it listens on `address`.
+    """
+
+    def __init__(self, target: str) -> None:
+        super().__init__(name="slow-line", daemon=True)
+        self._host, _, self._port = target.rpartition(":")
+        self._loop = asyncio.new_event_loop()
+        self._listening = threading.Event()
+        self.address = ""
+        self.delay_s = 0.0
+
+    def __enter__(self) -> "SlowLine":
+        self.start()
+        self._listening.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.join(10)
+
+    def run(self) -> None:
+        self._loop.run_until_complete(self._listen())
+        self._loop.run_forever()
+        self._server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    async def _listen(self) -> None:
+        self._server = server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._listening.set()
+
+    async def _connect(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        far, ask = await asyncio.open_connection(self._host, int(self._port))
+        await asyncio.gather(self._pass_on(near, ask), self._hold_back(far, answer))
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+        sink.close()
+
+    async def _hold_back(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Everything arrives `delay_s` after it was said, in order."""
+        while data := await source.read(65_536):
+            self._loop.call_later(self.delay_s, sink.write, data)
+        sink.close()
