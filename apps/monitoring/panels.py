@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.monitoring import answers
 from apps.monitoring.shadow import ENOUGH_ROWS, ShadowComparison
 from apps.monitoring.shadows import shadow_comparison
 from apps.registry import panels as registry_panels
@@ -20,6 +21,11 @@ def register() -> None:
     """Called once, when the app is ready."""
     registry_panels.register(
         registry_panels.Panel("shadow", "As a shadow", "monitoring/shadow_panel.html", version)
+    )
+    routing_panels.register(
+        routing_panels.Panel(
+            "serving", "monitoring/endpoint_answers.html", answers.panel, answers.pieces
+        )
     )
     routing_panels.register(
         routing_panels.Panel("shadow", "monitoring/endpoint_shadow_panel.html", endpoint)

@@ -34,6 +34,7 @@ __all__ = [
     "Accuracy",
     "EndpointTotals",
     "FirstFailure",
+    "Line",
     "ShadowComparison",
     "ShadowTraffic",
     "VariantExposures",

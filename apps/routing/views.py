@@ -104,7 +104,8 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 def policy(request: HttpRequest, name: str) -> HttpResponse:
     """Edit limits and policy: what is refused stands beside its field, with all that was typed."""
     found = get_endpoint(name)
-    given, faults = (request.POST if request.method == "POST" else None), ()
+    given = request.POST if request.method == "POST" else None
+    faults: tuple[Fault, ...] = ()
     if given is not None:
         faults = _save_policy(request, found)
         if not faults:

@@ -53,7 +53,8 @@ def version(
 def variant(
     key: str, found: VersionFacts, weight: int = 0, role: Any = None, **more: Any
 ) -> VariantFacts:
-    return VariantFacts(key=key, role=role or key, version=found, weight=weight, **more)
+    facts: dict[str, Any] = {"role": role or key, **more}
+    return VariantFacts(key=key, version=found, weight=weight, **facts)
 
 
 STABLE = variant("stable", version(1), 10_000)

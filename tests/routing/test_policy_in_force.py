@@ -74,7 +74,8 @@ def test_policy__patched__published_and_told_once(api: APIClient) -> None:
     assert cache.ttl_s == 60
     (event,) = Event.objects.for_object(endpoint.key).filter(verb="endpoint.updated")
     assert event.reason == "asked again and again"
-    assert event.before is not None
+    assert isinstance(event.before, dict)
+    assert isinstance(event.after, dict)
     assert event.before["settings"] == {}
     assert event.after["settings"] == {"policy": {"cache": {"ttl_s": 60}}}
 
