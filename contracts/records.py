@@ -54,13 +54,19 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests refused before assignment (bad input, auth, unknown endpoint), per second."""
+    """Requests refused before assignment (bad input, auth, unknown endpoint), per second.
+
+    Every request counts once in `count`, under the first thing that was wrong with it. `faults`
+    counts all that was wrong with `feature` in the way that `reason` says: a request with three
+    bad features stands in three of these, and one of them counts it.
+    """
 
     second: int
     endpoint: str
     reason: str
     feature: str
     count: int
+    faults: int = 0
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

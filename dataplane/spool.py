@@ -140,12 +140,13 @@ class Unmirrored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
-    """One request refused before assignment."""
+    """One request refused before assignment; `faults` are (reason, feature, how often)."""
 
     at: float
     endpoint: str
     reason: str
     feature: str
+    faults: tuple[tuple[str, str, int], ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode

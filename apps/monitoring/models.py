@@ -203,13 +203,17 @@ class ShadowWindow(models.Model):
 
 
 class RejectedWindow(models.Model):
-    """Requests of one second that were refused before they were assigned to a variant."""
+    """Requests of one second that were refused before they were assigned to a variant.
+
+    `count` has each request once, under the first of its faults; `faults` has all of them.
+    """
 
     endpoint = models.TextField(blank=True)
     started_at = models.DateTimeField()
     reason = models.TextField()
     feature = models.TextField(blank=True)
     count = models.BigIntegerField()
+    faults = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = (

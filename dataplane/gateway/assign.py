@@ -20,12 +20,13 @@ class Assignment(NamedTuple):
 def assign(endpoint: Endpoint, unit: str, version: str | int | None) -> Assignment:
     """The variant for `unit`, or the pinned `version`. Raises Refusal 404 or 409."""
     if version is not None:
-        return Assignment(_pinned(endpoint, str(version)), -1, True)
+        return Assignment(pinned(endpoint, str(version)), -1, True)
     bucket = bucket_of(endpoint.spec.salt, unit)
     return Assignment(endpoint.variants[endpoint.owners[bucket]], bucket, False)
 
 
-def _pinned(endpoint: Endpoint, version: str) -> Variant:
+def pinned(endpoint: Endpoint, version: str) -> Variant:
+    """The variant of a version that a client may ask for. Raises Refusal 404 or 409."""
     found = [variant for variant in endpoint.variants if version in variant.names]
     if not found:
         raise Refusal(

@@ -10,14 +10,21 @@ from typing import NamedTuple, Protocol
 
 from dataplane.gateway.assign import assign
 from dataplane.gateway.clients import Clients, Key, authenticate, require_endpoint
-from dataplane.gateway.decode import decode_features, decode_request, find_endpoint
+from dataplane.gateway.decode import (
+    PredictRequest,
+    decode_features,
+    decode_instances,
+    decode_request,
+    find_endpoint,
+)
 from dataplane.gateway.facts import Facts, PredictionIds
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.journey import Journey, Mirror
+from dataplane.gateway.later import Later
 from dataplane.gateway.limits import RateLimits, client_timeout
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
-from dataplane.gateway.respond import deliver, refuse
+from dataplane.gateway.respond import deliver, deliver_list, refuse
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Table, Variant
 from dataplane.gateway.units import UnitHasher
@@ -64,6 +71,7 @@ class PredictPath:
         self._metrics = metrics
         self._units = units
         self._ids = PredictionIds()
+        self.later = Later()
         self._rates = RateLimits()
 
     def predict(self, exchange: Exchange) -> None:
@@ -73,6 +81,9 @@ class PredictPath:
             request = decode_request(exchange.body)
             timeout_s = client_timeout(exchange.headers) if exchange.headers else None
             question = Question(request.model, request.user_id, request.version, timeout_s)
+            if request.instances:
+                self._predict_list(exchange, key, question, request)
+                return
             row = self.assigned(key, question, exchange.started)
             row.values = decode_features(request, row.variant)
             row.exchange, row.deliver = exchange, deliver
@@ -81,16 +92,35 @@ class PredictPath:
             self.reject(refusal)
             refuse(exchange, refusal)
 
+    def _predict_list(
+        self, exchange: Exchange, key: Key, question: Question, request: PredictRequest
+    ) -> None:
+        """POST /v1/predict with instances: rows of one unit, answered together."""
+
+        def read(variant: Variant) -> list[Values]:
+            return decode_instances(request, variant)
+
+        async def answer() -> None:
+            deliver_list(exchange, await self.predict_rows(b"", question, read, key=key))
+
+        self.later.answer(exchange, answer())
+
     async def predict_rows(
-        self, authorization: bytes, question: Question, read: Callable[[Variant], list[Values]]
+        self,
+        authorization: bytes,
+        question: Question,
+        read: Callable[[Variant], list[Values]],
+        *,
+        key: Key | None = None,
     ) -> list[Row]:
         """Several rows of one unit; `read` gives them by the schema of the variant assigned.
 
-        Returns the settled rows. Raises Refusal, which is counted here.
+        `key` is that of a client who was let in already. Returns the settled rows. Raises
+        Refusal, which is counted here.
         """
         started = time.perf_counter()
         try:
-            key = self.admit(authorization)
+            key = key or self.admit(authorization)
             first = self.assigned(key, question, started)
             rows = [self._copy(first, values) for values in read(first.variant)]
             self._rates.charge(key.client, len(rows) - 1)
@@ -115,13 +145,8 @@ class PredictPath:
 
     def reject(self, refusal: Refusal) -> None:
         """Count a request that became no prediction."""
-        self._metrics.rejected(refusal.endpoint, refusal.reason)
-        self._facts.rejected(
-            at=time.time(),
-            endpoint=refusal.endpoint,
-            reason=refusal.reason,
-            feature=refusal.feature,
-        )
+        self._metrics.rejected(refusal)
+        self._facts.rejected(refusal, time.time())
 
     def assigned(self, key: Key, question: Question, started: float) -> Row:
         """A row whose variant is decided, still without its features. Raises Refusal."""

@@ -12,6 +12,7 @@ from contracts.outcomes import Outcome
 from contracts.records import Failure
 from dataplane import spool
 from dataplane.gateway.batching import Call
+from dataplane.gateway.problems import Refusal
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Variant
 from dataplane.gateway.units import UnitHasher
@@ -61,9 +62,14 @@ class Facts:
 
         self._writer.append(build, rows=len(call.rows))
 
-    def rejected(self, *, at: float, endpoint: str, reason: str, feature: str) -> None:
+    def rejected(self, refusal: Refusal, at: float) -> None:
         """A request was refused before it was a prediction."""
-        frame = spool.rejection_frame(spool.Rejection(at, endpoint, reason, feature))
+        faults = tuple(
+            (f"feature_{kind}", feature, times)
+            for (kind, feature), times in refusal.faults.items()
+        )
+        rejection = spool.Rejection(at, refusal.endpoint, refusal.reason, refusal.feature, faults)
+        frame = spool.rejection_frame(rejection)
         self._writer.append(lambda _: (frame,), rows=1)
 
     def outcomes(self, outcomes: Sequence[Outcome]) -> bool:

@@ -1,10 +1,12 @@
 """What Prometheus reads: few labels, counted per micro-batch, rendered on demand."""
 
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from dataplane.gateway.batching import Call
+from dataplane.gateway.problems import Refusal
 from dataplane.gateway.replicas import Replica
 from dataplane.gateway.table import Table, Variant
 
@@ -21,6 +23,8 @@ class VariantStats:
         self.fallbacks: Counter[str] = Counter()
         self.latency = [0] * (len(BOUNDS_MS) + 1)
         self.latency_sum_ms = 0.0
+        self.failed_ms = 0.0
+        self.last_at = 0.0
         self.batches = 0
         self.batch_rows = 0
 
@@ -32,6 +36,7 @@ class Metrics:
         self._stats: dict[tuple[str, str, str], VariantStats] = {}
         self._of: dict[Variant, VariantStats] = {}
         self._rejected: Counter[tuple[str, str]] = Counter()
+        self._faults: Counter[tuple[str, str, str]] = Counter()
         self._explained: Counter[tuple[str, str]] = Counter()
         self._explained_ms: defaultdict[str, float] = defaultdict(float)
         self._lookups: Counter[tuple[str, str]] = Counter()
@@ -42,6 +47,7 @@ class Metrics:
             asked = self._stats_of(call.asked)
             asked.batches += call.calls
             asked.batch_rows += call.rows_sent
+            asked.last_at = time.time()
         for row in call.rows:
             stats = self._stats_of(row.variant)
             stats.answers[row.error or "ok"] += 1
@@ -49,14 +55,23 @@ class Metrics:
                 stats.fallbacks[row.fallback] += 1
             stats.latency[bisect_left(BOUNDS_MS, row.latency_ms)] += 1
             stats.latency_sum_ms += row.latency_ms
+            if row.error:
+                stats.failed_ms += row.latency_ms
 
     def looked_up(self, endpoint: str, result: str) -> None:
         """The features of a row were looked up."""
         self._lookups[endpoint, result] += 1
 
-    def rejected(self, endpoint: str, reason: str) -> None:
-        """A request was refused."""
-        self._rejected[endpoint, reason] += 1
+    def rejected(self, refusal: Refusal) -> None:
+        """A request was refused. Features are the schema's: no client chooses a label."""
+        endpoint = refusal.endpoint
+        self._rejected[endpoint, refusal.reason] += 1
+        for (kind, feature), times in refusal.faults.items():
+            self._faults[endpoint, feature, kind] += times
+
+    def of(self, endpoint: str, version: str) -> list[VariantStats]:
+        """The totals of a version in an endpoint, in each role that it has had there."""
+        return [stats for key, stats in self._stats.items() if key[:2] == (endpoint, version)]
 
     def explained(self, endpoint: str, result: str, latency_ms: float = 0.0) -> None:
         """An explanation was asked for: "ok", or why there is none. It is no prediction."""
@@ -113,6 +128,10 @@ class Metrics:
             ("", f'endpoint="{endpoint}",reason="{reason}"', count)
             for (endpoint, reason), count in self._rejected.items()
         ]
+        faults = [
+            ("", f'endpoint="{endpoint}",feature="{_escaped(feature)}",fault="{kind}"', count)
+            for (endpoint, feature, kind), count in self._faults.items()
+        ]
         lookups = [
             ("", f'endpoint="{endpoint}",result="{result}"', count)
             for (endpoint, result), count in self._lookups.items()
@@ -132,6 +151,7 @@ class Metrics:
             *_family(f"{prefix}predictions_total", "counter", answers),
             *_family(f"{prefix}fallbacks_total", "counter", fallbacks),
             *_family(f"{prefix}rejected_requests_total", "counter", rejected),
+            *_family(f"{prefix}invalid_features_total", "counter", faults),
             *_family(f"{prefix}explanations_total", "counter", explained),
             *_family(f"{prefix}explanation_milliseconds_total", "counter", spent),
             *_family(f"{prefix}lookups_total", "counter", lookups),
@@ -163,6 +183,11 @@ def _replica(replica: Replica) -> str:
 def _labels(key: tuple[str, str, str], **more: str) -> str:
     pairs = {"endpoint": key[0], "version": key[1], "variant": key[2], **more}
     return ",".join(f'{name}="{value}"' for name, value in pairs.items())
+
+
+def _escaped(text: str) -> str:
+    """A label's value: feature names may have any character."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _family(name: str, kind: str, samples: Iterable[Sample]) -> list[str]:

@@ -1,6 +1,6 @@
 """Refusals and their RFC 9457 problem details. Nothing of the request's values is repeated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,13 +15,20 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of every answer that is not a success."""
+    """The body of every answer that is not a success.
+
+    `error` says all of it in one line, for clients of the Open Inference Protocol.
+    """
 
     type: str
     title: str
     status: int
     detail: str
     errors: tuple[FieldError, ...] = ()
+    error: str = ""
+
+
+NO_FAULTS: Mapping[tuple[str, str], int] = {}
 
 
 class Refusal(Exception):
@@ -29,6 +36,8 @@ class Refusal(Exception):
 
     `code` names the problem, `reason` (by default the code) what it is counted under; `endpoint`
     and `feature` say what it concerned, where known; `retry_after` (seconds) invites to come back.
+    `faults` counts what is wrong with features, by kind of fault and feature; a feature that the
+    schema does not have is "".
     """
 
     def __init__(
@@ -51,13 +60,22 @@ class Refusal(Exception):
         self.errors = tuple(errors)
         self.endpoint = endpoint
         self.feature = feature
+        self.faults = NO_FAULTS
         self.retry_after = retry_after
+
+    def problem(self, *, error: str = "") -> Problem:
+        """The problem; with `error` for those who look only there."""
+        title = self.code.replace("_", " ").capitalize()
+        kind = f"urn:switchyard:problem:{self.code}"
+        return Problem(kind, title, self.status, self.detail, self.errors, error)
 
     def body(self) -> bytes:
         """The problem as JSON."""
-        title = self.code.replace("_", " ").capitalize()
-        kind = f"urn:switchyard:problem:{self.code}"
-        return msgspec.json.encode(Problem(kind, title, self.status, self.detail, self.errors))
+        return msgspec.json.encode(self.problem())
+
+    def summary(self) -> str:
+        """The problem in one line."""
+        return "; ".join(f"{each.path}: {each.detail}" for each in self.errors) or self.detail
 
     def headers(self) -> bytes:
         """Header lines that belong to the problem."""

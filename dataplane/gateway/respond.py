@@ -1,6 +1,6 @@
 """Step 6 of the request path: the answer as JSON, or as a problem."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -9,6 +9,7 @@ from contracts.records import ErrorKind
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.problems import PROBLEM_JSON, Refusal
 from dataplane.gateway.row import Row
+from serving.labels import Answer
 
 _FAILURES: Mapping[ErrorKind, tuple[int, str, int]] = {
     "model": (502, "the model failed on this request", 0),
@@ -20,6 +21,9 @@ _FAILURES: Mapping[ErrorKind, tuple[int, str, int]] = {
 }
 
 
+Refuse = Callable[[Exchange, Refusal], None]
+
+
 def deliver(row: Row) -> None:
     """Answer the HTTP request behind a settled row."""
     exchange, answer = row.exchange, row.answer
@@ -27,9 +31,37 @@ def deliver(row: Row) -> None:
         return
     if answer is None:
         refuse(exchange, failure_of(row))
+    else:
+        exchange.ok(_prediction(row, answer))
+
+
+def deliver_list(exchange: Exchange, rows: Sequence[Row]) -> None:
+    """Answer a list of instances: each has its prediction, or alone its problem.
+
+    Where none has a prediction the request has failed, in the way that its first row has.
+    """
+    failed = sum(row.answer is None for row in rows)
+    if failed == len(rows):
+        refuse(exchange, failure_of(rows[0]))
         return
-    confidence = b"null" if answer.confidence is None else b"%.9g" % answer.confidence
+    predictions = b",".join(
+        _failed(row) if row.answer is None else _prediction(row, row.answer) for row in rows
+    )
+    latency_ms = max(row.latency_ms for row in rows)
     exchange.ok(
+        b'{"predictions":[%b],"failed":%d,"latency_ms":%.3f,"generation":%d}'
+        % (predictions, failed, latency_ms, rows[0].generation)
+    )
+
+
+def _failed(row: Row) -> bytes:
+    problem = failure_of(row).body()
+    return b'{"prediction_id":"%b","problem":%b}' % (row.prediction_id.encode(), problem)
+
+
+def _prediction(row: Row, answer: Answer) -> bytes:
+    confidence = b"null" if answer.confidence is None else b"%.9g" % answer.confidence
+    return (
         b'{"prediction_id":"%b","prediction":%.9g,"label":%b,"confidence":%b,"latency_ms":%.3f,'
         b'"model_version":%b,"variant":%b,"generation":%d,"cache_hit":%b,"fallback":%b}'
         % (

@@ -12,6 +12,7 @@ from contracts.signing import parse_public_keys
 from dataplane.gateway import oip
 from dataplane.gateway.batching import Batchers
 from dataplane.gateway.clients import Clients, authenticate
+from dataplane.gateway.describe import served
 from dataplane.gateway.endpoint import PredictPath
 from dataplane.gateway.evidence import SharedEvidence
 from dataplane.gateway.explain import ExplainPath
@@ -31,7 +32,7 @@ from dataplane.gateway.routing import Disk, Routing, Update
 from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.store import Store
-from dataplane.gateway.table import Table, Variant
+from dataplane.gateway.table import Endpoint, Table, Variant
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards, Overrides
 from dataplane.settings import GatewaySettings
@@ -135,7 +136,14 @@ class Gateway:
         await self._http.start(*self._settings.listen, shared=shared)
         if self._settings.grpc_listen:
             address = self._settings.grpc_listen
-            self._grpc = await oip.serve(address, path=self._path, snapshot=self, shared=shared)
+            self._grpc = await oip.serve(
+                address,
+                path=self._path,
+                snapshot=self,
+                metrics=self._metrics,
+                ready=self._model_ready,
+                shared=shared,
+            )
         if self._siblings is not None:
             await self._siblings.start()
         self._seal_later = loop.call_later(self._settings.gateway_segment_s, self._seal)
@@ -327,6 +335,14 @@ class Gateway:
             refuse(exchange, Refusal(503, "not_ready", problem, retry_after=1))
         else:
             exchange.respond(200, b'{"ready":true,"generation":%d}' % self.table.generation)
+
+    async def _model_ready(self, endpoint: Endpoint, version: str) -> bool:
+        """Whether a version of the endpoint, or the one asked for, is loaded somewhere."""
+        variants = [v for v in served(endpoint) if not version or version in v.names]
+        probes = [
+            self._channels.ready(v.spec.entry, v.spec.addresses, READY_PROBE_S) for v in variants
+        ]
+        return any(await asyncio.gather(*probes))
 
     async def _unready(self) -> str:
         """Why this gateway should get no traffic; empty when it should."""

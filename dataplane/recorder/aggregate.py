@@ -179,10 +179,24 @@ def _exposures(
 
 
 def _rejected(rejections: list[Rejection]) -> tuple[Rejected, ...]:
-    counts = Tally((int(each.at), each.endpoint, each.reason, each.feature) for each in rejections)
+    """Requests by what was first wrong with them, and beside them all their faults."""
+    requests: Tally[tuple[int, str, str, str]] = Tally()
+    faults: Tally[tuple[int, str, str, str]] = Tally()
+    for each in rejections:
+        second = int(each.at)
+        requests[second, each.endpoint, each.reason, each.feature] += 1
+        for reason, feature, times in each.faults:
+            faults[second, each.endpoint, reason, feature] += times
     return tuple(
-        Rejected(second=second, endpoint=endpoint, reason=reason, feature=feature, count=count)
-        for (second, endpoint, reason, feature), count in sorted(counts.items())
+        Rejected(
+            second=key[0],
+            endpoint=key[1],
+            reason=key[2],
+            feature=key[3],
+            count=requests[key],
+            faults=faults[key],
+        )
+        for key in sorted(requests.keys() | faults.keys())
     )
 
 

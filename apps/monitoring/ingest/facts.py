@@ -83,7 +83,7 @@ class Facts:
     """What some batches say together; every key occurs once."""
 
     windows: Windows = field(default_factory=dict)
-    rejected: dict[RejectedKey, int] = field(default_factory=dict)
+    rejected: dict[RejectedKey, tuple[int, int]] = field(default_factory=dict)
     exposures: dict[tuple[str, int, str], FirstExposure] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
@@ -130,7 +130,8 @@ class Facts:
     def _reject(self, rejected: Rejected) -> None:
         feature = clean(rejected.feature)
         key = (rejected.second, clean(rejected.endpoint), rejected.reason, feature)
-        self.rejected[key] = self.rejected.get(key, 0) + rejected.count
+        count, faults = self.rejected.get(key, (0, 0))
+        self.rejected[key] = (count + rejected.count, faults + rejected.faults)
 
     def _expose(self, exposure: Exposure) -> None:
         key = (exposure.endpoint, exposure.phase, exposure.unit)

@@ -115,13 +115,21 @@ SHADOWS = Staged(
 
 REJECTED = Staged(
     "new_rejected",
-    {"second": "int8", "endpoint": "text", "reason": "text", "feature": "text", "count": "int8"},
+    {
+        "second": "int8",
+        "endpoint": "text",
+        "reason": "text",
+        "feature": "text",
+        "count": "int8",
+        "faults": "int8",
+    },
     """
-    INSERT INTO monitoring_rejectedwindow AS held (endpoint, started_at, reason, feature, count)
-    SELECT endpoint, to_timestamp(second), reason, feature, count
+    INSERT INTO monitoring_rejectedwindow AS held
+        (endpoint, started_at, reason, feature, count, faults)
+    SELECT endpoint, to_timestamp(second), reason, feature, count, faults
     FROM new_rejected ORDER BY endpoint, second, reason, feature
-    ON CONFLICT (endpoint, started_at, reason, feature)
-    DO UPDATE SET count = held.count + excluded.count
+    ON CONFLICT (endpoint, started_at, reason, feature) DO UPDATE SET
+        count = held.count + excluded.count, faults = held.faults + excluded.faults
     """,
 )
 
@@ -285,8 +293,8 @@ def _shadows(minutes: dict[ShadowKey, ShadowSums]) -> Iterator[Row]:
 
 
 def _rejected(facts: Facts) -> Iterator[Row]:
-    for key, count in facts.rejected.items():
-        yield (*key, count)
+    for key, counts in facts.rejected.items():
+        yield (*key, *counts)
 
 
 def _exposures(facts: Facts) -> Iterator[Row]:
