@@ -15,6 +15,7 @@ from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
 
 Value = float | int | bool | str | None
 Row = tuple[Value, ...]
+Cell = float | int | bool | str
 Pack = Callable[[Sequence[Row]], list[bytes]]
 Cells = Callable[[Sequence[Row]], Iterable[Any]]
 TYPECODES = {"FP32": "f", "FP64": "d", "INT64": "q", "BOOL": "b"}
@@ -66,6 +67,20 @@ def text_cell(text: str) -> bytes:
     """A cell of a BYTES tensor, behind its length."""
     data = text.encode()
     return len(data).to_bytes(4, "little") + data
+
+
+def unpack(tensor: TensorSpec, data: bytes) -> list[Cell]:
+    """All cells of a raw tensor, row after row."""
+    if tensor.datatype != "BYTES":
+        numbers = array(TYPECODES[tensor.datatype], data)
+        return [bool(cell) for cell in numbers] if tensor.datatype == "BOOL" else list(numbers)
+    found: list[Cell] = []
+    at = 0
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        found.append(data[at + 4 : end].decode())
+        at = end
+    return found
 
 
 def _packer(tensor: TensorSpec, schema: ModelSchema) -> Callable[[Sequence[Row]], bytes]:

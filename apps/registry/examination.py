@@ -7,10 +7,17 @@ from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any, Literal
 
+from apps.registry.declaration import (
+    Difference,
+    Undeclarable,
+    differing_column,
+    differing_output,
+)
 from apps.registry.model_schema import Mismatch, build_schema
 from apps.registry.models import ModelVersion, Tier
 from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
 from apps.registry.probe import Job, Probed, probe
+from contracts.declaration import Golden
 from serving.labels import InvalidOutput, Labeller
 from serving.validation import InvalidFeatures, SchemaError, compile_schema
 
@@ -42,6 +49,10 @@ class Subject:
     probed: Probed
 
 
+class NotPredicted(ValueError):
+    """There is no answer to compare with."""
+
+
 Examine = Callable[[Subject], Check]
 
 
@@ -59,7 +70,8 @@ def examine(version: ModelVersion, path: Path, *, found_digest: str) -> list[Che
     except NotOnnx as error:
         return [artifact, Check("loads", "fail", str(error)), *_unexamined("not an ONNX model", 1)]
     subject = Subject(version, path, found_digest, graph, _probe(version, path))
-    return [artifact, *(check(subject) for check in CHECKS)]
+    proved = [check_golden(subject)] if version.declared else []
+    return [artifact, *(check(subject) for check in CHECKS), *proved]
 
 
 def missing_artifact(detail: str) -> list[Check]:
@@ -92,7 +104,12 @@ def check_signature(subject: Subject) -> Check:
     """The logged signature and the graph still give the schema that is served by."""
     version = subject.version
     try:
-        built = build_schema(version.signature, subject.graph, labels=version.label_map)
+        built = build_schema(
+            version.signature,
+            subject.graph,
+            labels=version.label_map,
+            declaration=version.declaration(),
+        )
     except Mismatch as error:
         return Check("signature", "fail", str(error))
     if built != version.schema():
@@ -143,6 +160,41 @@ def check_metrics(subject: Subject) -> Check:
     if not metrics:
         return Check("metrics", "fail", "the run logged no metrics")
     return Check("metrics", "pass", f"{len(metrics)} metrics were logged", dict(metrics))
+
+
+def check_golden(subject: Subject) -> Check:
+    """Serving makes of the golden rows what training made of them."""
+    version = subject.version
+    golden = version.declaration().golden
+    if golden is None:
+        said = (
+            "no golden rows were logged: nothing shows that serving prepares rows as training did"
+        )
+        return Check("golden", "fail", said)
+    try:
+        differing = differing_column(version.schema(), version.declaration())
+        if differing is None and golden.outputs:
+            differing = _differing_output(subject, golden)
+    except (InvalidFeatures, Undeclarable, NotPredicted) as error:
+        return Check("golden", "fail", str(error)[:500])
+    figures: Figures = {"rows": len(golden.rows), "tolerance": golden.tolerance}
+    if differing is not None:
+        return Check("golden", "fail", str(differing), figures)
+    what = " and ".join(name for name in ("columns", "outputs") if getattr(golden, name))
+    said = f"{what} of {len(golden.rows)} golden rows are what they were in training"
+    return Check("golden", "pass", said, figures)
+
+
+def _differing_output(subject: Subject, golden: Golden) -> Difference | None:
+    version = subject.version
+    schema = version.schema()
+    probed = probe(Job(subject.path, schema, golden.rows, runs=0))
+    if probed.error:
+        raise NotPredicted(f"the model fails on its golden rows: {probed.error}")
+    wanted = [len(golden.rows), schema.output.width]
+    if probed.answer_shape != wanted:
+        raise NotPredicted(f"the answer to the golden rows is {probed.answer_shape}, not {wanted}")
+    return differing_output(golden, schema.output, probed.answer)
 
 
 CHECKS: tuple[Examine, ...] = (

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+import msgspec
+
 from apps.registry.onnx_graph import Graph, Port
+from contracts.declaration import Declaration
+from contracts.preprocessing import Onehot, Ordinal, Step, outputs_of
 from contracts.schema import (
     FeatureKind,
     FeatureSpec,
@@ -57,20 +61,32 @@ class Column:
         )
 
 
+NOTHING_DECLARED = Declaration()
+
+
 def build_schema(
-    signature: Mapping[str, Any], graph: Graph, *, labels: Mapping[str, str]
+    signature: Mapping[str, Any],
+    graph: Graph,
+    *,
+    labels: Mapping[str, str],
+    declaration: Declaration = NOTHING_DECLARED,
 ) -> ModelSchema:
     """The schema of a version.
 
     `signature` holds MLflow's "inputs" and "outputs" as lists. An input of the graph takes the
     column of its name; one that is left takes all columns that are left, in the signature's
-    order. Raises Mismatch.
+    order. With preprocessing these are the declared columns. Raises Mismatch.
     """
+    steps = declaration.preprocessing
     columns = columns_of(signature.get("inputs") or [])
+    taken: dict[str, Column | None] = {column.name: column for column in columns}
+    if steps:
+        taken = dict.fromkeys(declaration.columns or left_by(steps, list(taken)))
     schema = ModelSchema(
-        features=tuple(column.spec() for column in columns),
-        tensors=_tensors(columns, graph.inputs),
+        features=tuple(_closed(column.spec(), steps) for column in columns),
+        tensors=_tensors(taken, graph.inputs),
         output=_output(graph.outputs, signature.get("outputs") or [], labels),
+        preprocessing=steps,
     )
     try:
         compile_schema(schema)
@@ -113,13 +129,40 @@ def _tensor_columns(name: str, spec: Mapping[str, Any]) -> list[Column]:
     return [Column(f"{name or 'feature'}_{number}", kind) for number in range(shape[1])]
 
 
-def _tensors(columns: list[Column], ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
-    rest = {column.name: column for column in columns}
-    named = {port.name: [rest.pop(port.name)] for port in ports if port.name in rest}
+def left_by(steps: Sequence[Step], names: list[str]) -> list[str]:
+    """The columns that are there after the steps, each output in the place of its inputs."""
+    for step in steps:
+        outputs = outputs_of(step)
+        at = min((names.index(name) for name in step.inputs if name in names), default=len(names))
+        before = [name for name in names[:at] if name not in outputs]
+        after = [name for name in names[at:] if name not in (*step.inputs, *outputs)]
+        names = [*before, *outputs, *after]
+    return names
+
+
+def _closed(feature: FeatureSpec, steps: Sequence[Step]) -> FeatureSpec:
+    """The feature with the categories of a step that refuses all others."""
+    for step in steps:
+        refuses = isinstance(step, Ordinal) and step.refuse
+        refuses = refuses or (isinstance(step, Onehot) and step.unknown == "refuse")
+        if refuses and feature.kind == "string" and feature.name in step.inputs:
+            listed = step.categories[step.inputs.index(feature.name)]  # type: ignore[union-attr]  # both kinds have them
+            texts = tuple(each for each in listed if isinstance(each, str))
+            return msgspec.structs.replace(feature, categories=texts)
+    return feature
+
+
+def _tensors(columns: Mapping[str, Column | None], ports: Sequence[Port]) -> tuple[TensorSpec, ...]:
+    """Columns by name; None for one that preprocessing makes, which is checked with its steps."""
+    named = {port.name: [port.name] for port in ports if port.name in columns}
+    rest = [name for name in columns if name not in named]
     open_ports = [port for port in ports if port.name not in named]
-    _require_place(list(rest), open_ports, named)
-    taken = {**named, **{port.name: list(rest.values()) for port in open_ports}}
-    return tuple(_tensor(port, taken[port.name]) for port in ports)
+    _require_place(rest, open_ports, named)
+    taken = {**named, **{port.name: rest for port in open_ports}}
+    for port in ports:
+        for column in filter(None, (columns[name] for name in taken[port.name])):
+            _require_fit(column, port)
+    return tuple(_tensor(port, tuple(taken[port.name])) for port in ports)
 
 
 def _require_place(rest: list[str], ports: list[Port], named: Mapping[str, Any]) -> None:
@@ -134,14 +177,11 @@ def _require_place(rest: list[str], ports: list[Port], named: Mapping[str, Any])
         raise Mismatch(f"input {ports[0].name!r} of the model is no column of the signature")
 
 
-def _tensor(port: Port, columns: list[Column]) -> TensorSpec:
-    names = tuple(column.name for column in columns)
+def _tensor(port: Port, names: tuple[str, ...]) -> TensorSpec:
     if port.datatype not in TENSOR_TYPES:
         raise Mismatch(f"input {port.name!r} has type {port.datatype}, which cannot be served")
     if len(port.shape) != 2:
         raise Mismatch(f"input {port.name!r} is not [rows, columns] but has rank {len(port.shape)}")
-    for column in columns:
-        _require_fit(column, port)
     if port.width is not None and port.width != len(names):
         raise Mismatch(
             f"input {port.name!r} has {port.width} columns, the signature leaves "

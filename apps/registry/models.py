@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from apps.accounts.models import Team
 from apps.events.columns import UUID7, choices, matches, one_of
 from apps.registry.promotion import APPROVED_STAGES, PROMOTION_TARGETS, RequestState, Stage
+from contracts.declaration import Declaration
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -91,7 +92,8 @@ class ModelVersion(models.Model):
     `contracts.schema.ModelSchema`. `created_by` and `approved_by` are actor keys; `author` is the
     human behind `created_by`. `example` holds rows as they are sent to the model, one mapping of
     feature to value each. `background_…` tell of the sample that explanations compare with
-    (`serving.background`); empty where none was logged.
+    (`serving.background`); empty where none was logged. `declared` is the
+    `contracts.declaration.Declaration` as it came in; its steps are part of `input_schema`, too.
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
@@ -103,6 +105,7 @@ class ModelVersion(models.Model):
     artifact_uri = models.CharField(max_length=500)
     artifact_digest = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
+    declared = models.JSONField(default=dict, blank=True)
     background_uri = models.CharField(max_length=500, blank=True)
     background_digest = models.CharField(max_length=64, blank=True)
     background_size = models.PositiveBigIntegerField(default=0)
@@ -182,14 +185,21 @@ class ModelVersion(models.Model):
         """Label map and threshold as the data plane takes them."""
         return Labelling(labels=self.label_map, threshold=self.decision_threshold)
 
+    def declaration(self) -> Declaration:
+        """What the training script declared. Raises msgspec.ValidationError."""
+        return msgspec.convert(self.declared, Declaration)
+
     def content_digest(self) -> str:
         """SHA-256 hex of all that an approval signs.
 
-        Artifact, schema, label map, threshold, and the background sample where there is one.
+        Artifact, schema with its preprocessing, label map, threshold; the background sample and the
+        golden rows where there are any.
         """
+        golden = {"golden": self.declared["golden"]} if "golden" in self.declared else {}
         sample = {"background": self.background_digest} if self.background_digest else {}
         return digest_of(
             {
+                **golden,
                 **sample,
                 "artifact": self.artifact_digest,
                 "schema": {

@@ -50,11 +50,15 @@ class Probed(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Job:
-    """A model file and rows of features, checked against its schema, to ask it about."""
+    """A model file and rows of features, checked against its schema, to ask it about.
+
+    `runs` is how often one row is timed.
+    """
 
     path: Path
     schema: ModelSchema
     rows: Sequence[Mapping[str, Any]]
+    runs: int = LATENCY_RUNS
 
 
 def probe(job: Job, *, timeout_s: float = TIMEOUT_S) -> Probed:
@@ -93,7 +97,7 @@ def _order(job: Job) -> bytes:
             "size": job.path.stat().st_size,
             "output": job.schema.output.tensor,
             "rows": len(job.rows),
-            "runs": LATENCY_RUNS,
+            "runs": job.runs,
             "tensors": tensors,
         }
     )

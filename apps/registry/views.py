@@ -18,6 +18,7 @@ from apps.accounts.principals import principal_of
 from apps.events.models import Event
 from apps.registry import panels, services
 from apps.registry.comparison import Difference, compare, in_words
+from apps.registry.declaration import steps_in_words
 from apps.registry.evidence import incumbent as incumbent_of
 from apps.registry.evidence import side
 from apps.registry.models import (
@@ -107,6 +108,7 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
     """One version: evidence, schema, lineage, and what promotion needs."""
     found = get_version(name, ref)
     principal = principal_of(request)
+    schema = found.schema()
     shown = version_page(found)
     validation = shown.validation
     asked_for = (one for one in shown.requests if one.state == RequestState.REQUESTED)
@@ -133,7 +135,8 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
         "incumbent": shown.incumbent,
         "comparison": shown.differences,
         "lineage": _lineage(found),
-        "schema": found.schema(),
+        "schema": schema,
+        "steps": steps_in_words(schema.preprocessing),
         "panels": panels.render(found),
         "events": Event.objects.timeline(_keys(found))[:TIMELINE],
     }

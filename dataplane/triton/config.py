@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
-from serving.columns import NUMPY_TYPES
+from serving.packing import Cell, unpack
 from serving.validation import compile_schema
 
 MAX_BATCH_SIZE = 64
@@ -18,7 +17,6 @@ NATIVE_RUNTIME: "Runtime" = "onnxruntime"
 EXPLAIN_RUNTIME = "python-explain"
 
 Runtime = Literal["python-onnx", "onnxruntime"]
-Cell = float | str | bool
 
 _TYPES: Mapping[str, str] = {
     "FP32": "TYPE_FP32",
@@ -87,7 +85,7 @@ def warm_up_row(schema: ModelSchema) -> dict[str, list[Cell]]:
     if schema.preprocessing:
         packed = compile_schema(schema).pack([tuple(typical.values())])
         return {
-            tensor.name: cells_in(tensor, data)
+            tensor.name: unpack(tensor, data)
             for tensor, data in zip(schema.tensors, packed, strict=True)
         }
     return {
@@ -99,20 +97,6 @@ def warm_up_row(schema: ModelSchema) -> dict[str, list[Cell]]:
 def typical_row(schema: ModelSchema) -> dict[str, Cell]:
     """A value that the schema allows, for each feature in its order."""
     return {feature.name: _typical(feature) for feature in schema.features}
-
-
-def cells_in(tensor: TensorSpec, data: bytes) -> list[Cell]:
-    """All cells of a raw numeric tensor, or of one of BYTES, row after row."""
-    if tensor.datatype != "BYTES":
-        cells: list[Cell] = np.frombuffer(data, NUMPY_TYPES[tensor.datatype]).tolist()
-        return cells
-    found: list[Cell] = []
-    at = 0
-    while at < len(data):
-        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
-        found.append(data[at + 4 : end].decode())
-        at = end
-    return found
 
 
 def _cell(value: Cell, tensor: TensorSpec) -> Cell:

@@ -29,6 +29,7 @@ def log_run(
     tags: dict[str, str] | None = None,
     example: list[dict[str, Any]] | None = None,
     registered_name: str | None = None,
+    metadata: dict[str, Any] | None = None,
     extra_files: list[str] | None = None,
 ) -> str:
     """Log an ONNX model as a training script does; the run's id.
@@ -60,6 +61,7 @@ def log_run(
             pip_requirements=["onnxruntime"],
             save_as_external_data=False,
             registered_model_name=registered_name,
+            metadata=metadata,
             extra_files=extra_files,
         )
     return str(run.info.run_id)

@@ -1,6 +1,6 @@
 """Small ONNX graphs for tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,21 @@ def late_model(*, bias: float = 0.0, scale: float = 1.0, output: str = "probabil
     }
     inputs = [tensor("carrier", 1, TensorProto.STRING), tensor("numeric", 2)]
     return build(nodes, inputs, [tensor(output, 2)], constants)
+
+
+def linear_model(weights: Sequence[float]) -> bytes:
+    """`x` float [N, weights] -> probabilities [N, 2]; class 1 has sigmoid(x . weights)."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "weights"], ["odds"]),
+        helper.make_node("Sigmoid", ["odds"], ["late"]),
+        helper.make_node("Sub", ["one", "late"], ["on_time"]),
+        helper.make_node("Concat", ["on_time", "late"], ["probabilities"], axis=1),
+    ]
+    constants = {
+        "weights": np.array(weights, np.float32).reshape(-1, 1),
+        "one": np.array([[1.0]], np.float32),
+    }
+    return build(nodes, [tensor("x", len(weights))], [tensor("probabilities", 2)], constants)
 
 
 def tensor(name: str, width: int, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:

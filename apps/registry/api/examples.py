@@ -25,6 +25,23 @@ FROM_RUN = OpenApiExample(
     },
     request_only=True,
 )
+WITH_STEPS = OpenApiExample(
+    "With preprocessing",
+    value={
+        "run_id": "6898e7d3130e4d7f8ab7c9747f799908",
+        "preprocessing": [
+            {"step": "impute", "inputs": ["wind"], "values": [9.5], "strategy": "mean"},
+            {"step": "standardise", "inputs": ["wind"], "mean": [10.1], "scale": [4.7]},
+            {"step": "onehot", "inputs": ["carrier"], "categories": [["AA", "UA"]]},
+        ],
+        "columns": ["wind", "carrier=AA", "carrier=UA"],
+        "golden": {
+            "rows": [{"wind": 10.1, "carrier": "UA"}, {"wind": None, "carrier": "AA"}],
+            "columns": [[0.0, 0.0, 1.0], [-0.1276595744680851, 1.0, 0.0]],
+        },
+    },
+    request_only=True,
+)
 FROM_REGISTRY = OpenApiExample(
     "From MLflow's registry",
     value={"mlflow_name": "flights", "mlflow_version": "2"},

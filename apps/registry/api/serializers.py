@@ -104,6 +104,7 @@ class VersionSerializer(VersionSummarySerializer):
             "input_schema",
             "output_schema",
             "example",
+            "declared",
             "background_digest",
             "background_rows",
             "label_map",
@@ -126,7 +127,8 @@ class VersionSerializer(VersionSummarySerializer):
 class NewVersionSerializer(StrictSerializer):
     """Imports from MLflow: either `run_id`, or `mlflow_name` with `mlflow_version`.
 
-    A label map or threshold that is left out is taken from the run's tags.
+    A label map or threshold that is left out is taken from the run's tags; steps, columns and
+    golden rows from the model's metadata.
     """
 
     run_id = serializers.CharField(required=False, max_length=64)
@@ -136,6 +138,15 @@ class NewVersionSerializer(StrictSerializer):
     semantic_version = serializers.CharField(default="", allow_blank=True, max_length=60)
     label_map = serializers.DictField(child=serializers.CharField(), required=False)
     decision_threshold = serializers.FloatField(required=False)
+    preprocessing = serializers.ListField(
+        child=serializers.DictField(), required=False, help_text="Steps, in order."
+    )
+    columns = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="What the model takes after them."
+    )
+    golden = serializers.DictField(
+        required=False, help_text="Raw rows with what training made of them."
+    )
 
 
 class CheckSerializer(serializers.Serializer[Any]):

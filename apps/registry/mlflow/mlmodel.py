@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from contracts.declaration import METADATA_KEY
+
 MAX_EXAMPLE_ROWS = 32
 
 
@@ -20,7 +22,10 @@ class UnreadableModel(ValueError):
 
 @dataclass(frozen=True)
 class MlModel:
-    """The parts of an MLmodel file that matter. `data` is the ONNX file beside it."""
+    """The parts of an MLmodel file that matter. `data` is the ONNX file beside it.
+
+    `declared` is what was logged as `metadata={"switchyard": …}`.
+    """
 
     framework: str
     data: str
@@ -29,6 +34,7 @@ class MlModel:
     created_at: datetime | None = None
     flavors: tuple[str, ...] = field(default=())
     extra_files: tuple[str, ...] = ()
+    declared: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_mlmodel(text: str) -> MlModel:
@@ -52,7 +58,18 @@ def parse_mlmodel(text: str) -> MlModel:
         created_at=_time(document.get("utc_time_created")),
         flavors=flavors,
         extra_files=_extra_files(onnx.get("extra_files")),
+        declared=_declared(document.get("metadata")),
     )
+
+
+def _declared(metadata: object) -> Mapping[str, Any]:
+    found = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError as error:
+            raise UnreadableModel(f"the metadata {METADATA_KEY!r} is no JSON") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _extra_files(value: object) -> tuple[str, ...]:

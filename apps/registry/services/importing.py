@@ -7,7 +7,7 @@ writes the row and its event. A number whose import failed at the very end is no
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -24,6 +24,7 @@ from apps.events import services as events
 from apps.registry import background
 from apps.registry.artifacts import ArtifactStore
 from apps.registry.background import Background
+from apps.registry.declaration import Undeclarable, read_declaration
 from apps.registry.errors import (
     AlreadyExists,
     ArtifactStoreUnavailable,
@@ -44,6 +45,7 @@ from apps.registry.mlflow.mlmodel import (
 from apps.registry.model_schema import Mismatch, build_schema, columns_of, label_fault
 from apps.registry.models import SEMANTIC_PATTERN, ModelVersion, RegisteredModel
 from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
+from contracts.declaration import Declaration
 from contracts.schema import ModelSchema
 
 log = structlog.get_logger(__name__)
@@ -81,11 +83,15 @@ def import_version(
     semantic_version: str = "",
     label_map: Mapping[str, str] | None = None,
     decision_threshold: float | None = None,
+    preprocessing: Sequence[Mapping[str, Any]] | None = None,
+    columns: Sequence[str] | None = None,
+    golden: Mapping[str, Any] | None = None,
 ) -> ModelVersion:
     """Register what a run logged, or what a version of MLflow's registry points to.
 
     A label map or threshold that is not given is taken from the run's tags `label_map` (JSON) and
-    `decision_threshold`. Raises PermissionDenied, MlflowUnavailable, ArtifactStoreUnavailable,
+    `decision_threshold`; preprocessing, columns and golden rows from the model's metadata
+    (`contracts.declaration`). Raises PermissionDenied, MlflowUnavailable, ArtifactStoreUnavailable,
     AlreadyExists, SourceNotFound, UnreadableArtifact, SchemaMismatch, or Invalid naming the field.
     """
     authorise(actor, Permission.REGISTER, team_key=model.team.key)
@@ -96,7 +102,9 @@ def import_version(
             source = _source(client, run_id, artifact_path, mlflow_name, mlflow_version)
             logged = _fetch(client, source, file)
         labels = _labels(label_map, logged.tags)
-        version = _draft(model, actor, logged, labels, threshold)
+        given = {"preprocessing": preprocessing, "columns": columns, "golden": golden}
+        declaration = _declaration(given, logged)
+        version = _draft(model, actor, logged, labels, threshold, declaration)
         version.semantic_version = semantic_version
         return _publish(actor, version, file, _background(logged, version.schema()))
 
@@ -205,9 +213,10 @@ def _draft(
     logged: _Logged,
     labels: dict[str, str],
     threshold: float | None,
+    declaration: Declaration,
 ) -> ModelVersion:
     """The version without number and place."""
-    schema = _schema(logged, labels)
+    schema = _schema(logged, labels, declaration)
     run = logged.source.run
     inputs = msgspec.to_builtins(schema)
     output = inputs.pop("output")
@@ -221,6 +230,7 @@ def _draft(
         signature=logged.mlmodel.signature,
         input_schema=inputs,
         output_schema=output,
+        declared=msgspec.to_builtins(declaration),
         example=_without_nan(logged.example),
         label_map=labels,
         decision_threshold=_threshold_of(threshold, logged.tags),
@@ -235,11 +245,21 @@ def _draft(
     )
 
 
-def _schema(logged: _Logged, labels: Mapping[str, str]) -> ModelSchema:
+def _declaration(given: Mapping[str, Any], logged: _Logged) -> Declaration:
+    present = {name: value for name, value in given.items() if value is not None}
     try:
-        schema = build_schema(logged.mlmodel.signature, logged.graph, labels=labels)
+        return read_declaration(present, logged.mlmodel.declared)
+    except Undeclarable as error:
+        raise Invalid(str(error), field=error.field) from error
+
+
+def _schema(logged: _Logged, labels: Mapping[str, str], declaration: Declaration) -> ModelSchema:
+    signature = logged.mlmodel.signature
+    try:
+        schema = build_schema(signature, logged.graph, labels=labels, declaration=declaration)
     except Mismatch as error:
-        raise SchemaMismatch(str(error), field="artifact_path") from error
+        field = "preprocessing" if declaration.preprocessing else "artifact_path"
+        raise SchemaMismatch(str(error), field=field) from error
     fault = label_fault(labels, schema.output)
     if fault:
         raise Invalid(fault, field="label_map")

@@ -40,7 +40,8 @@ def ask(site: Site, user: str | None = "42", **features: Any) -> Reply:
 
 
 def store(site: Site, user: str = "42", **values: float | str) -> None:
-    site.redis.hset(f"user:{user}", mapping={**values})
+    mapping: dict[Any, Any] = {**values}
+    site.redis.hset(f"user:{user}", mapping=mapping)
 
 
 def prediction(reply: Reply) -> float:
