@@ -154,8 +154,9 @@ class PredictPath:
         endpoint = find_endpoint(table, question.model)
         require_endpoint(key, question.model)
         prediction_id = self._ids.next()
-        anonymous = question.user_id is None or endpoint.by_request
-        unit = prediction_id if anonymous else str(question.user_id)
+        user = None if question.user_id is None else str(question.user_id)
+        anonymous = user is None or endpoint.by_request
+        unit = prediction_id if user is None or anonymous else user
         variant, bucket, pinned = assign(endpoint, unit, question.version)
         return Row(
             endpoint=endpoint,
@@ -167,7 +168,7 @@ class PredictPath:
             generation=table.generation,
             prediction_id=prediction_id,
             started=started,
-            user=None if question.user_id is None else str(question.user_id),
+            user=user,
         )
 
     def _copy(self, first: Row, values: Values) -> Row:

@@ -8,7 +8,6 @@ Nothing here waits: a row goes on when its batch, its leader or the shared cache
 import asyncio
 import time
 from functools import partial
-from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
 
@@ -30,6 +29,8 @@ OWN_TIME = frozenset({"timeout", "overload"})
 NOT_KEPT = CACHE_HIT | LOOKUP_UNREAD  # an answer from defaults would outlive the hiccup
 LEAST_TIME_S = 0.001
 
+_answer_of = attrgetter("answer")
+_closed_of = attrgetter("closed")
 _lane_of = attrgetter("lane")
 _serial_of = attrgetter("variant.serial")
 
@@ -67,7 +68,10 @@ class Journey:
 
         Raises Refusal 429 when too many wait and nothing stands in.
         """
-        row.lane = lane = self.lanes.of(row)
+        lane = self.lanes.known.get(row.variant)
+        if lane is None:
+            lane = self.lanes.of(row)
+        row.lane = lane
         if lane.cache is None or row.flags & PINNED:
             self._ask(row, lane)
         else:
@@ -78,11 +82,19 @@ class Journey:
     def settled(self, call: Call) -> None:
         """A micro-batch is back: judge it, then conclude its rows."""
         now = time.perf_counter()
-        rows = [row for row in call.rows if not row.closed]
-        for lane, group in groupby(rows, _lane_of):
+        rows = call.rows
+        if any(map(_closed_of, rows)):
+            rows = [row for row in rows if not row.closed]
+        plain = all(map(_answer_of, rows))
+        for lane in set(map(_lane_of, rows)):
+            plain = plain and not lane.special
             if lane.breaker is not None:
-                lane.judge(lane.breaker, list(group), now)
-        self._conclude(call, rows, now)
+                lane.judge(lane.breaker, [row for row in rows if row.lane is lane], now)
+        if plain and rows:
+            call.rows = rows
+            self._close(call, now)
+        else:
+            self._conclude(call, rows, now)
 
     # Cache
 
@@ -264,6 +276,7 @@ class Journey:
             except InvalidFeatures:
                 return False
         lane = self.lanes.standby(row.endpoint, standby.variant)
+        lane.special = True  # from now on it may have rows that are not its own
         row.home = (row.lane, row.values)
         row.lane, row.asked, row.values, row.asked_at = lane, standby.variant, values, now
         row.error = None
@@ -297,12 +310,16 @@ class Journey:
             failures = self._guards.observe(rows, at)
             self._facts.answered(call, at, failures)
             self._metrics.answered(call)
-            for row in rows:
-                if row.lane.mirrored and row.answer is not None:
-                    self._mirror.observe(row)
+            if self.lanes.mirrored:
+                self._show_mirror(rows)
         finally:
             for row in rows:
                 row.deliver(row)
+
+    def _show_mirror(self, rows: list[Row]) -> None:
+        for row in rows:
+            if row.lane.mirrored and row.answer is not None:
+                self._mirror.observe(row)
 
 
 def answer_from(row: Row, entry: Entry) -> None:

@@ -19,9 +19,15 @@ _answer_of = attrgetter("answer")
 
 
 class Lane:
-    """What a policy does not ask for is None."""
+    """What a policy does not ask for is None.
 
-    __slots__ = ("batcher", "breaker", "cache", "chain", "keys", "mirrored", "slow_s", "variant")
+    A lane that is not `special` has nothing to do for rows that were answered.
+    """
+
+    __slots__ = (
+        *("batcher", "breaker", "cache", "chain", "keys"),
+        *("mirrored", "slow_s", "special", "variant"),
+    )
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class Lane:
         self.keys = Keys(endpoint, variant)
         self.chain: Chain | None = compile_chain(endpoint, variant)
         self.mirrored = bool(endpoint.spec.policy.mirrors)
+        self.special = cache is not None
 
     def judge(self, breaker: Breaker, rows: list[Row], now: float) -> None:
         """Tell the breaker what became of rows that this variant was asked for."""
@@ -68,32 +75,35 @@ class Lanes:
     def __init__(self, batchers: Batchers, *, uniform: Callable[[], float] = random.random) -> None:
         self._batchers = batchers
         self._uniform = uniform
-        self._lanes: dict[Variant, Lane] = {}
+        self.known: dict[Variant, Lane] = {}
+        self.mirrored = False
         self._caches: dict[str, EndpointCache] = {}
         self._breakers: dict[tuple[str, str, str], Breaker] = {}
 
     def of(self, row: Row) -> Lane:
         """The lane of the row's variant, made on first use. Raises SchemaError."""
-        lane = self._lanes.get(row.variant)
+        lane = self.known.get(row.variant)
         return lane if lane is not None else self.standby(row.endpoint, row.variant)
 
     def standby(self, endpoint: Endpoint, variant: Variant) -> Lane:
         """The lane of any variant of an endpoint. Raises SchemaError."""
-        lane = self._lanes.get(variant)
+        lane = self.known.get(variant)
         if lane is None:
-            lane = self._lanes[variant] = Lane(
+            lane = self.known[variant] = Lane(
                 endpoint,
                 variant,
                 batcher=self._batchers.of(variant),
                 breaker=self._breaker(variant, endpoint),
                 cache=self._cache(variant.endpoint, endpoint.spec.policy.cache),
             )
+            self.mirrored = self.mirrored or lane.mirrored
         return lane
 
     def keep_only(self, endpoints: Mapping[str, Endpoint]) -> None:
         """Forget what the table does not mention any more; rows under way keep their lanes."""
         variants = {variant for each in endpoints.values() for variant in each.variants}
-        self._lanes = {v: lane for v, lane in self._lanes.items() if v in variants}
+        self.known = {v: lane for v, lane in self.known.items() if v in variants}
+        self.mirrored = any(lane.mirrored for lane in self.known.values())
         self._caches = {
             name: cache
             for name, cache in self._caches.items()

@@ -19,6 +19,7 @@ _FAILURES: Mapping[ErrorKind, tuple[int, str, int]] = {
     "overload": (503, "the request waited past its deadline", 1),
     "internal": (500, "the gateway failed on this request", 0),
 }
+_BY_THE_MODEL = b'"cache_hit":false,"fallback":null'
 
 
 Refuse = Callable[[Exchange, Refusal], None]
@@ -63,26 +64,28 @@ def _prediction(row: Row, answer: Answer) -> bytes:
     confidence = b"null" if answer.confidence is None else b"%.9g" % answer.confidence
     return (
         b'{"prediction_id":"%b","prediction":%.9g,"label":%b,"confidence":%b,"latency_ms":%.3f,'
-        b'"model_version":%b,"variant":%b,"generation":%d,"cache_hit":%b,"fallback":%b}'
+        b'"model_version":%b,"variant":%b,"generation":%d,%b}'
         % (
             row.prediction_id.encode(),
             answer.score,
             quoted(answer.label),
             confidence,
             row.latency_ms,
-            *_source(row),
+            b"null" if row.fallback == "default" else quoted(row.asked.label),
+            b"null" if row.fallback == "default" else quoted(row.asked.key),
             row.generation,
-            b"true" if row.cache_hit else b"false",
-            quoted(row.fallback) if row.fallback else b"null",
+            _instead(row) if row.fallback or row.cache_hit else _BY_THE_MODEL,
         )
     )
 
 
-def _source(row: Row) -> tuple[bytes, bytes]:
-    """Version and variant of what answered; null for a default, which no model gave."""
-    if row.fallback == "default":
-        return b"null", b"null"
-    return quoted(row.asked.label), quoted(row.asked.key)
+def _instead(row: Row) -> bytes:
+    """Which cache or fallback answered instead of the model. A default has no version."""
+    hit = b"true" if row.cache_hit else b"false"
+    return b'"cache_hit":%b,"fallback":%b' % (
+        hit,
+        quoted(row.fallback) if row.fallback else b"null",
+    )
 
 
 def failure_of(row: Row) -> Refusal:
