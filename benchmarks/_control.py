@@ -1,37 +1,33 @@
 """The control plane in this process, with a table full of endpoints: for benchmarks.
 
-Import it once the environment holds the settings.
+Import it once Django is set up.
 """
 
 import hashlib
 from datetime import timedelta
 from time import perf_counter
 
-import django
 import msgspec
+from django.core.management import call_command
+from django.db import transaction
+from django.utils import timezone
 
-django.setup()
-
-from django.core.management import call_command  # noqa: E402  # needs the app registry
-from django.db import transaction  # noqa: E402
-from django.utils import timezone  # noqa: E402
-
-from apps.accounts.access import system  # noqa: E402
-from apps.accounts.models import ServiceAccount, Team, Token, User  # noqa: E402
-from apps.registry.models import ModelVersion, RegisteredModel  # noqa: E402
-from apps.routing import services  # noqa: E402
-from apps.routing.models import Endpoint, Position, Spec  # noqa: E402
-from apps.routing.publication import client  # noqa: E402
-from apps.routing.services import VariantWeight  # noqa: E402
-from benchmarks import rig  # noqa: E402
-from contracts.routing import (  # noqa: E402
+from apps.accounts.access import system
+from apps.accounts.models import ServiceAccount, Team, Token, User
+from apps.registry.models import ModelVersion, RegisteredModel
+from apps.routing import services
+from apps.routing.models import Endpoint, Position, Spec
+from apps.routing.publication import client
+from apps.routing.services import VariantWeight
+from benchmarks import rig
+from contracts.routing import (
     INDEX_KEY,
     EndpointSpec,
     decode_spec,
     encode_spec,
     spec_digest,
 )
-from contracts.schema import FeatureSpec, ModelSchema, TensorSpec  # noqa: E402
+from contracts.schema import FeatureSpec, ModelSchema, TensorSpec
 
 ACTOR = system("benchmark")
 FEATURES = 50

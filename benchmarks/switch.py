@@ -21,6 +21,8 @@ from http.client import HTTPConnection
 from time import perf_counter
 from typing import Protocol, TextIO
 
+import django
+
 from benchmarks import rig
 
 ENDPOINT = "rig"
@@ -61,6 +63,7 @@ def measure(site: rig.Rig, *, changes: int, endpoints: int) -> None:
         rig.install_model(site.environment, number, bias=float(number))
     os.environ.update(site.environment, DJANGO_SETTINGS_MODULE="controlplane.settings")
     # Django reads its settings when it is imported: they are known only now.
+    django.setup()
     control = importlib.import_module("benchmarks._control")
     table = control.Table(address=site.grpc_address, others=endpoints)
     site.start_gateway()

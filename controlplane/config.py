@@ -64,7 +64,7 @@ class Config(BaseSettings):
 @lru_cache(maxsize=1)
 def load() -> Config:
     """The process's settings. Raises pydantic.ValidationError naming each bad or missing one."""
-    return Config()  # type: ignore[call-arg]  # pydantic fills the fields from the environment
+    return Config()
 
 
 def database(url: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from asgiref.sync import iscoroutinefunction
@@ -20,7 +21,7 @@ def correlation_id_of(request: HttpRequest) -> str:
 
 
 @sync_and_async_middleware
-def correlation(get_response: Callable[[HttpRequest], HttpResponse]):  # type: ignore[no-untyped-def]  # sync or async
+def correlation(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Bind `correlation_id` for logs and events, and send it back as X-Request-ID."""
 
     def begin(request: HttpRequest) -> str:
@@ -42,7 +43,7 @@ def correlation(get_response: Callable[[HttpRequest], HttpResponse]):  # type: i
     def synchronous(request: HttpRequest) -> HttpResponse:
         found = begin(request)
         with structlog.contextvars.bound_contextvars(correlation_id=found):
-            response = get_response(request)
+            response: HttpResponse = get_response(request)
         response.headers[HEADER] = found
         return response
 

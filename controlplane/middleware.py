@@ -1,6 +1,7 @@
 """Headers that every answer carries."""
 
 from collections.abc import Callable
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
@@ -29,7 +30,9 @@ def policy_for(path: str) -> str:
 
 
 @sync_and_async_middleware
-def content_security_policy(get_response: Callable[[HttpRequest], HttpResponse]):  # type: ignore[no-untyped-def]  # sync or async
+def content_security_policy(
+    get_response: Callable[[HttpRequest], Any],
+) -> Callable[[HttpRequest], Any]:
     """Set the Content-Security-Policy and Permissions-Policy of every answer."""
 
     def stamp(request: HttpRequest, response: HttpResponse) -> HttpResponse:

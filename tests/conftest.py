@@ -1,16 +1,18 @@
 """Fixtures for every test: private services first, then Django, then the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 from django.db import connection
+from pytest_django import Settings
 
 from embedded.private import PrivateServices
 
 pytest_plugins = ["tests.services.plugin"]
+Configure = Callable[..., None]
 
 
 @pytest.fixture
@@ -30,6 +32,16 @@ def app_role(
     name = str(connection.settings_dict["NAME"])
     with psycopg.connect(services.app_url(name), autocommit=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def configure(settings: Settings) -> Configure:
+    """Changes fields of the typed configuration for one test."""
+
+    def change(**fields: object) -> None:
+        settings.CONFIG = settings.CONFIG.model_copy(update=fields)
+
+    return change
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ async def serve(settings: GatewaySettings) -> None:
 
 def main() -> int:
     """Exit code 0 after a drain, 1 when the port is taken."""
-    settings = GatewaySettings()  # type: ignore[call-arg]  # from the environment
+    settings = GatewaySettings()
     count = count_of(settings)
     try:
         if settings.gateway_process or count == 1:

@@ -17,7 +17,7 @@ RETRY_S = 0.5
 
 def main() -> None:
     """Ends after the turn that is under way."""
-    settings = RecorderSettings()  # type: ignore[call-arg]  # from the environment
+    settings = RecorderSettings()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -27,7 +27,7 @@ def build(settings: PullerSettings) -> PullerApi:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    settings = PullerSettings()  # type: ignore[call-arg]  # from the environment
+    settings = PullerSettings()
     host, port = settings.listen
     uvicorn.run(
         build(settings), host=host, port=port, lifespan="on", access_log=False, log_level="warning"

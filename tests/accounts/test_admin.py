@@ -3,6 +3,7 @@
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
@@ -41,9 +42,9 @@ def test_admin__scientist__refused(client: Client) -> None:
      if admin.site.is_registered(model)],
     ids=lambda model: model.__name__,
 )  # fmt: skip
-def test_admin__list_page__opens(staff: Client, model: type) -> None:
+def test_admin__list_page__opens(staff: Client, model: type[Model]) -> None:
     factories.token(factories.service_account())
-    meta = model._meta  # type: ignore[attr-defined]  # a model
+    meta = model._meta
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
     assert staff.get(url).status_code == 200
 

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pytest_django import Settings
 
 from apps.accounts.access import Role
 from apps.accounts.models import Token, User
 from apps.accounts.principals import of_token
+from tests.conftest import Configure
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    changed = settings.CONFIG.model_copy(update={"switchyard_home": tmp_path})
-    monkeypatch.setattr(settings, "CONFIG", changed)
+def home(tmp_path: Path, configure: Configure) -> Path:
+    configure(switchyard_home=tmp_path)
     return tmp_path
 
 
@@ -67,7 +67,7 @@ def test_bootstrap_demo__file_lost__tokens_are_issued_anew(home: Path) -> None:
     assert of_token(after["ci"], now=timezone.now()).key == "service:ci"
 
 
-def test_bootstrap_demo__in_production__refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "ENVIRONMENT_NAME", "production")
+def test_bootstrap_demo__in_production__refused(settings: Settings) -> None:
+    settings.ENVIRONMENT_NAME = "production"
     with pytest.raises(CommandError):
         run()

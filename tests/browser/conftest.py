@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import make_password
@@ -51,9 +52,9 @@ class Site:
         page.set_default_timeout(15_000)
         return page
 
-    def sign_in(self, user: User, **options: int | str) -> Page:
+    def sign_in(self, user: User, **options: Any) -> Page:
         """A window in which `user` has signed in."""
-        page = self.page(**options)  # type: ignore[arg-type]  # width and theme
+        page = self.page(**options)
         page.goto(f"{self.url}/sign-in/")
         page.fill("#id_username", user.username)
         page.fill("#id_password", PASSWORD)

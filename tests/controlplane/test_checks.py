@@ -1,22 +1,15 @@
 """Settings that are wrong are refused at boot, by name."""
 
 import base64
-from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import SecretStr
+from pytest_django import Settings
 
 from controlplane import checks
-
-
-@pytest.fixture
-def change(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def apply(**fields: object) -> None:
-        monkeypatch.setattr(settings, "CONFIG", settings.CONFIG.model_copy(update=fields))
-
-    return apply
+from embedded.private import PrivateServices
+from tests.conftest import Configure
 
 
 def test_keys__as_generated__fine() -> None:
@@ -24,8 +17,8 @@ def test_keys__as_generated__fine() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "not base64!", base64.b64encode(b"short").decode()])
-def test_keys__signing_key_does_not_decode__named(change: Any, key: str) -> None:
-    change(routing_signing_key=SecretStr(key))
+def test_keys__signing_key_does_not_decode__named(configure: Configure, key: str) -> None:
+    configure(routing_signing_key=SecretStr(key))
     (message,) = checks.check_keys()
     assert "ROUTING_SIGNING_KEY" in message.msg
 
@@ -33,8 +26,8 @@ def test_keys__signing_key_does_not_decode__named(change: Any, key: str) -> None
 @pytest.mark.parametrize(
     "keys", ["", "primary:AAAA", "other:" + base64.b64encode(bytes(32)).decode()]
 )
-def test_keys__own_public_key_not_trusted__named(change: Any, keys: str) -> None:
-    change(routing_public_keys=keys)
+def test_keys__own_public_key_not_trusted__named(configure: Configure, keys: str) -> None:
+    configure(routing_public_keys=keys)
     (message,) = checks.check_keys()
     assert "ROUTING_PUBLIC_KEYS" in message.msg
 
@@ -44,19 +37,19 @@ def test_urls__as_generated__fine() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "127.0.0.1:9000", "ftp://x", "http://", "http://x:port"])
-def test_urls__no_address__named_without_its_text(change: Any, text: str) -> None:
-    change(s3_endpoint_url=text)
+def test_urls__no_address__named_without_its_text(configure: Configure, text: str) -> None:
+    configure(s3_endpoint_url=text)
     (message,) = checks.check_urls()
     assert message.msg.startswith("S3_ENDPOINT_URL is not an address")
 
 
-def test_urls__password_in_a_bad_one__not_shown(change: Any) -> None:
-    change(redis_url=SecretStr("rediss//:hunter2@x"))
+def test_urls__password_in_a_bad_one__not_shown(configure: Configure) -> None:
+    configure(redis_url=SecretStr("rediss//:hunter2@x"))
     assert "hunter2" not in str(checks.check_urls())
 
 
-def test_production__conveniences_of_the_demo__refused(change: Any) -> None:
-    change(
+def test_production__conveniences_of_the_demo__refused(configure: Configure) -> None:
+    configure(
         switchyard_env="production",
         debug=True,
         secure_cookies=False,
@@ -69,22 +62,22 @@ def test_production__conveniences_of_the_demo__refused(change: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_database_role__owns_the_log__refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "ENVIRONMENT_NAME", "demo")
+def test_database_role__owns_the_log__refused(settings: Settings) -> None:
+    settings.ENVIRONMENT_NAME = "demo"
     (message,) = checks.check_database_role(databases=["default"])
     assert "owns the event log" in message.msg
 
 
 @pytest.mark.django_db
 def test_database_role__application__fine(
-    change: Any, monkeypatch: pytest.MonkeyPatch, services: Any
+    configure: Configure, settings: Settings, services: PrivateServices
 ) -> None:
-    monkeypatch.setattr(settings, "ENVIRONMENT_NAME", "demo")
-    change(database_url=SecretStr(services.app_url("switchyard")))
+    settings.ENVIRONMENT_NAME = "demo"
+    configure(database_url=SecretStr(services.app_url("switchyard")))
     assert checks.check_database_role(databases=["default"]) == []
 
 
-def test_validate__something_wrong__refuses_to_start(change: Any) -> None:
-    change(s3_endpoint_url="nowhere")
+def test_validate__something_wrong__refuses_to_start(configure: Configure) -> None:
+    configure(s3_endpoint_url="nowhere")
     with pytest.raises(ImproperlyConfigured, match="S3_ENDPOINT_URL"):
         checks.validate()

@@ -1,17 +1,19 @@
 """Probes and figures of the web process."""
 
+from typing import Any
+
 import pytest
-from django.conf import settings
 from django.test import Client
 from pydantic import SecretStr
+from pytest_django import Settings
 
 from apps.events.models import Cursor
+from tests.conftest import Configure
 
 
 @pytest.fixture
-def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = settings.CONFIG.model_copy(update={"metrics_token": None})
-    monkeypatch.setattr(settings, "CONFIG", changed)
+def no_token(configure: Configure) -> None:
+    configure(metrics_token=None)
 
 
 def test_healthz__nobody_signed_in__ok(client: Client) -> None:
@@ -25,10 +27,8 @@ def test_readyz__services_there__200(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_readyz__redis_away__still_200_and_says_so(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(settings, "REDIS_URL", "redis://127.0.0.1:1/0")
+def test_readyz__redis_away__still_200_and_says_so(client: Client, settings: Settings) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["redis"]) == (200, "away")
 
@@ -49,16 +49,13 @@ def test_metrics__from_this_machine__counts_answers_by_route(client: Client) -> 
     "extra",
     [{"REMOTE_ADDR": "192.0.2.7"}, {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, {"REMOTE_ADDR": ""}],
 )
-def test_metrics__from_elsewhere__403(client: Client, extra: dict[str, str]) -> None:
-    assert client.get("/metrics", **extra).status_code == 403  # type: ignore[arg-type]  # WSGI environment
+def test_metrics__from_elsewhere__403(client: Client, extra: dict[str, Any]) -> None:
+    assert client.get("/metrics", **extra).status_code == 403
 
 
 @pytest.mark.django_db
-def test_metrics__token_set__opens_to_it_alone(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changed = settings.CONFIG.model_copy(update={"metrics_token": SecretStr("t0ken")})
-    monkeypatch.setattr(settings, "CONFIG", changed)
+def test_metrics__token_set__opens_to_it_alone(client: Client, configure: Configure) -> None:
+    configure(metrics_token=SecretStr("t0ken"))
     assert client.get("/metrics").status_code == 403
     answer = client.get("/metrics", headers={"Authorization": "Bearer t0ken"})
     assert answer.status_code == 200

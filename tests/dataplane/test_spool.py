@@ -5,6 +5,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,8 @@ from dataplane import spool
 from dataplane.spool import Kind, Rejection, SpoolWriter
 
 
-def writer(root: Path, boot: str = "boot-1", **settings: int) -> SpoolWriter:
-    return SpoolWriter(root, gateway="gateway-1", boot=boot, **settings)  # type: ignore[arg-type]
+def writer(root: Path, boot: str = "boot-1", **settings: Any) -> SpoolWriter:
+    return SpoolWriter(root, gateway="gateway-1", boot=boot, **settings)
 
 
 def rejection(reason: str = "x") -> bytes:

@@ -55,8 +55,8 @@ def finish(deployment: Deployment) -> Deployment:
     return found
 
 
-def deploy(wanted: ModelVersion, **options: object) -> Deployment:
-    return services.deploy(actor=operator(), version=wanted, **options)  # type: ignore[arg-type]
+def deploy(wanted: ModelVersion, **options: Any) -> Deployment:
+    return services.deploy(actor=operator(), version=wanted, **options)
 
 
 def nowhere() -> Target:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -21,9 +22,9 @@ class SomeActor:
 def add() -> Callable[..., Event]:
     """Records an event in a transaction of its own."""
 
-    def add_event(verb: str = "thing.done", object_key: str = "thing:1", **more: object) -> Event:
+    def add_event(verb: str = "thing.done", object_key: str = "thing:1", **more: Any) -> Event:
         with transaction.atomic():
-            return record(actor=SomeActor(), verb=verb, object_key=object_key, **more)  # type: ignore[arg-type]  # passed on as they are
+            return record(actor=SomeActor(), verb=verb, object_key=object_key, **more)
 
     return add_event
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from django.conf import settings
 
 from apps.events import anchors, chain
 from apps.events.models import Event
+from tests.conftest import Configure
 from tests.events.test_chain import tamper
 
 if TYPE_CHECKING:
@@ -82,10 +82,9 @@ def test_verify__forged_anchor__found(client: "S3Client", anchored: str) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_anchorer__head_moved__is_anchored_by_itself(
-    client: "S3Client", add: Add, monkeypatch: pytest.MonkeyPatch
+    client: "S3Client", add: Add, configure: Configure
 ) -> None:
-    changed = settings.CONFIG.model_copy(update={"event_anchor_s": 0.02})
-    monkeypatch.setattr(settings, "CONFIG", changed)
+    configure(event_anchor_s=0.02)
     add()
     chain.append_committed()
     with anchors.Anchorer() as anchorer:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from examples.flights.sightings import (
@@ -12,9 +14,9 @@ from examples.flights.sightings import (
 from examples.flights.traffic import Answer
 
 
-def answer(unit: str, version: str, generation: int, **more: object) -> Answer:
-    values = {"at": 0.0, "status": 200, "truth": "", **more}
-    return Answer(unit=unit, model_version=version, generation=generation, **values)  # type: ignore[arg-type]  # keywords of a test
+def answer(unit: str, version: str, generation: int, **more: Any) -> Answer:
+    values: dict[str, Any] = {"at": 0.0, "status": 200, "truth": "", **more}
+    return Answer(unit=unit, model_version=version, generation=generation, **values)
 
 
 def test_moved_off__unit_goes_to_the_candidate_and_stays__is_empty() -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -15,6 +14,7 @@ from apps.accounts.models import ServiceAccount, Token, User
 from apps.accounts.principals import token_digest
 from apps.events.models import Event
 from apps.registry.models import ModelVersion, RegisteredModel
+from tests.conftest import Configure
 from tests.registry.factories import (
     approver,
     make_model,
@@ -186,11 +186,9 @@ def test_versions__imported__201_and_events(call: Call, mlflow_server: str) -> N
 
 
 def test_versions__mlflow_away__503_problem(
-    call: Call, monkeypatch: pytest.MonkeyPatch, free_port: int
+    call: Call, configure: Configure, free_port: int
 ) -> None:
-    address = f"http://127.0.0.1:{free_port}"
-    config = settings.CONFIG.model_copy(update={"mlflow_tracking_uri": address})
-    monkeypatch.setattr(settings, "CONFIG", config)
+    configure(mlflow_tracking_uri=f"http://127.0.0.1:{free_port}")
     make_model()
     answer = call(scientist(), "POST", "/models/flights/versions", {"run_id": "any"})
     assert (answer.status_code, answer.json()["title"]) == (503, "MLflow is unavailable")

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -28,6 +29,7 @@ from apps.registry.errors import (
 )
 from apps.registry.models import ModelVersion
 from apps.registry.selectors import get_version
+from tests.conftest import Configure
 from tests.registry.factories import EXAMPLE, approver, make_model, make_version, scientist
 from tests.registry.mlflow_runs import log_files, log_run
 from tests.registry.onnx_models import identity_model
@@ -178,9 +180,9 @@ def test_import__by_somebody_without_the_role__refused(run_id: str) -> None:
 def test_import__bad_input__names_the_field_and_writes_nothing(
     run_id: str, given: dict[str, object], field: str, error: type[DomainError]
 ) -> None:
-    order: dict[str, object] = {"run_id": run_id, **given}
+    order: dict[str, Any] = {"run_id": run_id, **given}
     with pytest.raises(error) as refused:
-        services.import_version(actor=scientist(), model=make_model(), **order)  # type: ignore[arg-type]  # bad on purpose
+        services.import_version(actor=scientist(), model=make_model(), **order)
     assert refused.value.field == field
     assert nothing_written()
 
@@ -222,23 +224,16 @@ def test_import__unreadable_artifact__refused_in_words(
 
 
 def test_import__mlflow_away__nothing_written(
-    monkeypatch: pytest.MonkeyPatch, s3: str, free_port: int
+    configure: Configure, s3: str, free_port: int
 ) -> None:
-    config = settings.CONFIG.model_copy(
-        update={"mlflow_tracking_uri": f"http://127.0.0.1:{free_port}"}
-    )
-    monkeypatch.setattr(settings, "CONFIG", config)
+    configure(mlflow_tracking_uri=f"http://127.0.0.1:{free_port}")
     with pytest.raises(MlflowUnavailable):
         services.import_version(actor=scientist(), model=make_model(), run_id="any")
     assert nothing_written()
 
 
-def test_import__store_away__no_version(
-    run_id: str, monkeypatch: pytest.MonkeyPatch, free_port: int
-) -> None:
-    address = f"http://127.0.0.1:{free_port}"
-    config = settings.CONFIG.model_copy(update={"s3_endpoint_url": address})
-    monkeypatch.setattr(settings, "CONFIG", config)
+def test_import__store_away__no_version(run_id: str, configure: Configure, free_port: int) -> None:
+    configure(s3_endpoint_url=f"http://127.0.0.1:{free_port}")
     with pytest.raises(ArtifactStoreUnavailable):
         services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
     assert not ModelVersion.objects.exists()

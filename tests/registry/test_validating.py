@@ -14,6 +14,7 @@ from apps.events.models import Event
 from apps.registry import services, tasks
 from apps.registry.models import ModelVersion, Validation
 from apps.registry.probe import Job, probe
+from tests.conftest import Configure
 from tests.registry.factories import (
     EXAMPLE,
     approver,
@@ -213,13 +214,9 @@ def test_run__version_changed_meanwhile__fails(s3: str, monkeypatch: pytest.Monk
 
 
 def test_run__store_away__given_back_for_another_attempt(
-    monkeypatch: pytest.MonkeyPatch, free_port: int
+    configure: Configure, free_port: int
 ) -> None:
-    from django.conf import settings
-
-    address = f"http://127.0.0.1:{free_port}"
-    config = settings.CONFIG.model_copy(update={"s3_endpoint_url": address})
-    monkeypatch.setattr(settings, "CONFIG", config)
+    configure(s3_endpoint_url=f"http://127.0.0.1:{free_port}")
     started = services.start_validation(actor=scientist(), version=make_version())
     services.run_validation(validation_id=started.pk)
     assert services.resume_validations(now=timezone.now()) == 1

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
 
-import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
@@ -15,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.accounts.access import Permission
 from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.filters import BooleanFilter, CharFilter, Filters, NumberFilter, WordFilter
 from apps.deployments import deployment, services
 from apps.deployments.api import examples
 from apps.deployments.api import serializers as shapes
@@ -72,13 +72,13 @@ def _wait(started: Deployment, wait_s: float) -> Deployment:
     return seen
 
 
-class DeploymentFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+class DeploymentFilter(Filters):
     """By model, version number, state and target."""
 
-    model = filters.CharFilter(field_name="version__model__name")
-    version = filters.NumberFilter(field_name="version__number")
-    state = filters.ChoiceFilter(choices=[(state.value, state.value) for state in deployment.State])
-    target = filters.CharFilter(field_name="target__name")
+    model = CharFilter(field_name="version__model__name")
+    version = NumberFilter(field_name="version__number")
+    state = WordFilter(deployment.State)
+    target = CharFilter(field_name="target__name")
 
     class Meta:
         model = Deployment
@@ -130,14 +130,14 @@ class Targets(ListView):
     queryset = Target.objects.all()
 
 
-class RolloutFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+class RolloutFilter(Filters):
     """By endpoint, model, candidate's number and state; `active` tells those not yet over."""
 
-    endpoint = filters.CharFilter(field_name="endpoint__name")
-    model = filters.CharFilter(field_name="endpoint__model__name")
-    candidate = filters.NumberFilter(field_name="candidate__number")
-    state = filters.CharFilter(field_name="state")
-    active = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
+    endpoint = CharFilter(field_name="endpoint__name")
+    model = CharFilter(field_name="endpoint__model__name")
+    candidate = NumberFilter(field_name="candidate__number")
+    state = CharFilter(field_name="state")
+    active = BooleanFilter(field_name="ended_at", lookup_expr="isnull")
 
     class Meta:
         model = Rollout

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -12,6 +11,7 @@ from rest_framework.response import Response
 
 from apps.accounts.access import Permission
 from apps.accounts.api.base import Action, ApiView, ListView, Permissions
+from apps.accounts.api.filters import CharFilter, Filters, WordFilter
 from apps.events.errors import Invalid, NotFound
 from apps.experiments import services
 from apps.experiments.api import examples
@@ -25,12 +25,12 @@ from apps.routing.models import Endpoint
 from apps.routing.selectors import get_endpoint
 
 
-class ExperimentFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+class ExperimentFilter(Filters):
     """By state, endpoint or part of the name."""
 
-    state = filters.ChoiceFilter(choices=[(state.value, state.value) for state in State])
-    endpoint = filters.CharFilter(field_name="endpoint__name")
-    name = filters.CharFilter(lookup_expr="icontains")
+    state = WordFilter(State)
+    endpoint = CharFilter(field_name="endpoint__name")
+    name = CharFilter(lookup_expr="icontains")
 
     class Meta:
         model = Experiment

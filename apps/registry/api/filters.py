@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.db.models import QuerySet
 
-from apps.events.columns import choices
+from apps.accounts.api.filters import CharFilter, Filters, WordFilter
 from apps.registry.models import (
     ModelVersion,
     PromotionRequest,
@@ -24,18 +23,14 @@ def by_tag(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
     return rows.filter(**{f"{name}__has_key": key})
 
 
-class Filters(filters.FilterSet):  # type: ignore[misc]  # has no types
-    """A list's filters."""
-
-
 class ModelFilter(Filters):
     """`name` finds parts of names; `tag` is "key" or "key:value"."""
 
-    name = filters.CharFilter(lookup_expr="icontains")
-    team = filters.CharFilter(field_name="team__key")
-    owner = filters.CharFilter(field_name="owner__username")
-    tier = filters.ChoiceFilter(choices=choices(Tier))
-    tag = filters.CharFilter(field_name="tags", method=by_tag)
+    name = CharFilter(lookup_expr="icontains")
+    team = CharFilter(field_name="team__key")
+    owner = CharFilter(field_name="owner__username")
+    tier = WordFilter(Tier)
+    tag = CharFilter(field_name="tags", method=by_tag)
 
     class Meta:
         model = RegisteredModel
@@ -45,9 +40,9 @@ class ModelFilter(Filters):
 class VersionFilter(Filters):
     """`tag` is "key" or "key:value"."""
 
-    stage = filters.ChoiceFilter(choices=choices(Stage))
-    run_id = filters.CharFilter()
-    tag = filters.CharFilter(field_name="tags", method=by_tag)
+    stage = WordFilter(Stage)
+    run_id = CharFilter()
+    tag = CharFilter(field_name="tags", method=by_tag)
 
     class Meta:
         model = ModelVersion
@@ -65,10 +60,10 @@ class ValidationFilter(Filters):
 class PromotionFilter(Filters):
     """By state, target stage, model and team."""
 
-    state = filters.ChoiceFilter(choices=choices(RequestState))
-    stage = filters.ChoiceFilter(field_name="target_stage", choices=choices(Stage))
-    model = filters.CharFilter(field_name="version__model__name")
-    team = filters.CharFilter(field_name="version__model__team__key")
+    state = WordFilter(RequestState)
+    stage = WordFilter(Stage, field_name="target_stage")
+    model = CharFilter(field_name="version__model__name")
+    team = CharFilter(field_name="version__model__team__key")
 
     class Meta:
         model = PromotionRequest

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-import django_filters as filters  # type: ignore[import-untyped]  # has no types
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -16,6 +15,7 @@ from rest_framework.response import Response
 
 from apps.accounts.access import Permission
 from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.filters import BooleanFilter, CharFilter, Filters
 from apps.events.errors import Invalid
 from apps.registry.errors import NotFound
 from apps.registry.selectors import get_model, get_version
@@ -37,13 +37,13 @@ class ListView(ListAPIView[Any], ApiGenericView):
     permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
 
-class EndpointFilter(filters.FilterSet):  # type: ignore[misc]  # has no types
+class EndpointFilter(Filters):
     """`name` finds parts of names; `held` tells endpoints under a rollout or an experiment."""
 
-    name = filters.CharFilter(lookup_expr="icontains")
-    model = filters.CharFilter(field_name="model__name")
-    team = filters.CharFilter(field_name="team__key")
-    held = filters.BooleanFilter(field_name="leased_at", lookup_expr="isnull", exclude=True)
+    name = CharFilter(lookup_expr="icontains")
+    model = CharFilter(field_name="model__name")
+    team = CharFilter(field_name="team__key")
+    held = BooleanFilter(field_name="leased_at", lookup_expr="isnull", exclude=True)
 
     class Meta:
         model = Endpoint
