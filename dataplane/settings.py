@@ -41,6 +41,7 @@ class GatewaySettings(BaseSettings):
     gateway_max_connections: int = 10_000
     gateway_request_timeout_s: float = 10.0
     gateway_idle_timeout_s: float = 75.0
+    gateway_leave_s: float = 0.0
     gateway_drain_s: float = 10.0
     gateway_max_in_flight: int = 4
     gateway_cache_budget_s: float = 0.02

@@ -277,6 +277,12 @@ class Connection(asyncio.Protocol):
         if self._waiting or self._paused or self._continue_due:
             self._start_waiting()
 
+    def answer_last(self) -> None:
+        """Let the last answer that is owed by now be the last of this connection."""
+        owed = self._waiting or self._pending
+        if owed and not self.receiving:
+            owed[-1].keep_alive = False
+
     def check_time(self, now: float) -> None:
         """Cut off whoever sends, or reads, too slowly, and whoever has been idle too long."""
         waited = now - self.since

@@ -7,6 +7,9 @@ from email.utils import formatdate
 
 from dataplane.gateway.http import Connection, Exchange
 
+ACCEPT_S = 0.02
+LINGER_S = 0.5
+
 Handler = Callable[[Exchange], None]
 Refuse = Callable[[Exchange, int, str], None]
 
@@ -55,17 +58,29 @@ class HttpServer:
 
     def admit(self, connection: Connection) -> bool:
         """Take in a new connection, if there is room."""
-        if self.draining or len(self.connections) >= self.limits.max_connections:
+        if len(self.connections) >= self.limits.max_connections:
             return False
         self.connections.add(connection)
         return True
 
-    async def drain(self, seconds: float) -> None:
-        """Take no new connection, answer what was asked, then close; at most `seconds`."""
+    def leave(self) -> None:
+        """Go on for now, but let every answer from here on be the last of its connection."""
         self.draining = True
+        for connection in tuple(self.connections):
+            connection.answer_last()
+
+    async def drain(self, seconds: float) -> None:
+        """Answer what was asked, then close; at most `seconds`.
+
+        Who has connected is taken in before the socket closes. A connection on which nothing is
+        owed is kept for `LINGER_S`: its next request may be on the way.
+        """
+        self.leave()
+        began = asyncio.get_running_loop().time()
+        await asyncio.sleep(ACCEPT_S)
         if self._server is not None:
             self._server.close()
-        await self._quiet(asyncio.get_running_loop().time() + seconds)
+        await self._quiet(began + min(LINGER_S, seconds), began + seconds)
         for connection in tuple(self.connections):
             connection.close()
         await asyncio.sleep(0.05)
@@ -74,10 +89,12 @@ class HttpServer:
         if self._clock is not None:
             self._clock.cancel()
 
-    async def _quiet(self, until: float) -> None:
+    async def _quiet(self, linger: float, until: float) -> None:
         """Wait, looking now and then, as a busy connection is no event that anyone signals."""
         loop = asyncio.get_running_loop()
-        while loop.time() < until and any(each.busy for each in self.connections):  # noqa: ASYNC110
+        while self.connections and loop.time() < until:
+            if loop.time() >= linger and not any(each.busy for each in self.connections):
+                return
             await asyncio.sleep(0.01)
 
     def _tick(self) -> None:

@@ -51,7 +51,8 @@ class Parent:
         log.info("gateway.parent", gateway=self._settings.gateway_name, processes=self._count)
         await self._ending.wait()
         self._signal(signal.SIGTERM)
-        _, late = await asyncio.wait(kept, timeout=self._settings.gateway_drain_s + INSIST_S)
+        patience = self._settings.gateway_leave_s + self._settings.gateway_drain_s + INSIST_S
+        _, late = await asyncio.wait(kept, timeout=patience)
         if late:
             self._signal(signal.SIGKILL)
             await asyncio.wait(late)

@@ -159,8 +159,10 @@ class Gateway:
         log.info("gateway.started", gateway=self.name, boot=self.boot, port=self._http.port)
 
     async def stop(self) -> None:
-        """Answer what was asked, seal the spool, leave."""
+        """Be not ready for `gateway_leave_s`, answer what was asked, seal the spool, leave."""
         log.info("gateway.draining", gateway=self.name)
+        self._http.leave()
+        await asyncio.sleep(self._settings.gateway_leave_s)
         seconds = self._settings.gateway_drain_s
         if self._grpc is not None:
             await asyncio.gather(self._http.drain(seconds), self._grpc.stop(seconds))
