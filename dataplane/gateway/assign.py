@@ -3,10 +3,8 @@
 from typing import NamedTuple
 
 from dataplane.gateway.problems import Refusal, at
-from dataplane.gateway.table import Endpoint, Variant
+from dataplane.gateway.table import UNSERVED_ROLES, Endpoint, Variant
 from serving.allocation import bucket_of
-
-UNSERVED_ROLES = frozenset({"shadow"})
 
 
 class Assignment(NamedTuple):

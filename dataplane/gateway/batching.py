@@ -9,11 +9,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-
-import msgspec
+from typing import Protocol
 
 from dataplane.gateway.problems import Refusal
-from dataplane.gateway.replicas import Channels
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Variant
 from dataplane.gateway.triton import CallFailed, Model
@@ -36,6 +34,20 @@ class Call:
         self.asked = rows[0].asked if rows else None
         self.calls = 0
         self.rows_sent = 0
+
+
+class Queue(Protocol):
+    """What rows of one variant are handed to."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+
+    def require_room(self, rows: int) -> None:
+        """Raise Refusal 429 unless so many more rows may wait here."""
+
+    def submit(self, row: Row) -> None:
+        """Take a row in; `finish` has it when it is settled. Raises Refusal 429 when full."""
 
 
 Finish = Callable[[Call], None]
@@ -173,7 +185,8 @@ class Batcher:
         """One call. Raises CallFailed when it says nothing about any single row."""
         call.calls += 1
         call.rows_sent += len(rows)
-        timeout = _deadline(rows) - time.perf_counter()
+        sent_at = time.perf_counter()
+        timeout = _deadline(rows) - sent_at
         raw = await self._model.infer([row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S))
         try:
             answers = self._labeller.read(raw, len(rows))
@@ -184,62 +197,10 @@ class Batcher:
             if row.closed:
                 continue
             row.answer = answer
+            row.sent_at = sent_at
             row.output = raw[at * size : at * size + size]
             if answer is None:
                 row.fail("invalid_output", "the model's output is not a valid prediction")
-
-
-class Batchers:
-    """One batcher per distinct backend and limits, kept over table changes while in use."""
-
-    def __init__(
-        self,
-        channels: Channels,
-        *,
-        finish: Finish,
-        max_in_flight: int,
-        preparing: Callable[[Variant], Prepare | None] = lambda _: None,
-    ) -> None:
-        self._channels = channels
-        self._finish = finish
-        self._max_in_flight = max_in_flight
-        self._preparing = preparing
-        self._batchers: dict[Variant, Batcher] = {}
-        self._shared: dict[object, Batcher] = {}
-
-    def of(self, variant: Variant) -> Batcher:
-        """The variant's batcher, made on first use. Raises SchemaError."""
-        batcher = self._batchers.get(variant)
-        return batcher if batcher is not None else self._bind(variant)
-
-    def keep_only(self, variants: set[Variant]) -> None:
-        """Forget what no table mentions any more; calls under way finish on their own."""
-        self._batchers = {v: b for v, b in self._batchers.items() if v in variants}
-        used = set(map(id, self._batchers.values()))
-        self._shared = {key: b for key, b in self._shared.items() if id(b) in used}
-
-    @property
-    def idle(self) -> bool:
-        """Whether no row is waiting or under way."""
-        return all(batcher.idle for batcher in self._shared.values())
-
-    def _bind(self, variant: Variant) -> Batcher:
-        spec = variant.spec
-        labelling = msgspec.json.encode(spec.labelling, order="sorted")
-        backend = (spec.entry, spec.addresses, spec.schema, labelling)
-        key = (*backend, variant.limits, variant.policy.lookup)
-        batcher = self._shared.get(key)
-        if batcher is None:
-            model = Model(variant, self._channels.replicas_of(spec.entry, spec.addresses))
-            batcher = self._shared[key] = Batcher(
-                variant,
-                model,
-                finish=self._finish,
-                max_in_flight=self._max_in_flight,
-                prepare=self._preparing(variant),
-            )
-        self._batchers[variant] = batcher
-        return batcher
 
 
 def _deadline(rows: Sequence[Row]) -> float:

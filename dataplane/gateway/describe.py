@@ -6,11 +6,11 @@ The same documents answer over HTTP and, parsed into messages, over gRPC.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from dataplane.gateway.assign import UNSERVED_ROLES, pinned
+from dataplane.gateway.assign import pinned
 from dataplane.gateway.clients import Key
 from dataplane.gateway.decode import MAX_ROWS
 from dataplane.gateway.metrics import Metrics, VariantStats
-from dataplane.gateway.table import Endpoint, Table, Variant
+from dataplane.gateway.table import UNSERVED_ROLES, Endpoint, Table, Variant
 from dataplane.gateway.tensors import Inputs, inputs_of, output_specs
 
 SERVER = {

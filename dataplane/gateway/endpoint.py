@@ -1,12 +1,14 @@
 """The request path from a question to a validated row; `journey` has the rest.
 
-authenticate -> rate limit -> decode -> assign -> validate -> journey
+authenticate -> rate limit -> decode -> rules -> assign -> validate -> journey
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from dataplane.gateway.assign import assign
 from dataplane.gateway.clients import Clients, Key, authenticate, require_endpoint
@@ -26,11 +28,14 @@ from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.respond import deliver, deliver_list, refuse
 from dataplane.gateway.row import Row
-from dataplane.gateway.table import Table, Variant
+from dataplane.gateway.rules import Look, Request, Router, RuleSet
+from dataplane.gateway.table import Endpoint, Table, Variant
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards
 from dataplane.spool import ANONYMOUS, PINNED
 from serving.validation import Row as Values
+
+Read = Callable[[Variant], list[Values]]
 
 
 class Snapshot(Protocol):
@@ -43,13 +48,16 @@ class Snapshot(Protocol):
 class Question(NamedTuple):
     """What a client asks for, whatever the protocol. Units and versions as they came in.
 
-    `timeout_s` is how long the client will wait, where it says so.
+    `timeout_s` is how long the client will wait, where it says so. Rules may look at its `size` in
+    bytes, and at `features`: JSON, where it came as such.
     """
 
     model: str
     user_id: str | int | None
     version: str | int | None
     timeout_s: float | None = None
+    size: int = 0
+    features: msgspec.Raw | None = None
 
 
 class PredictPath:
@@ -73,6 +81,7 @@ class PredictPath:
         self._ids = PredictionIds()
         self.later = Later()
         self._rates = RateLimits()
+        self._router = Router(metrics.routed)
 
     def predict(self, exchange: Exchange) -> None:
         """POST /v1/predict."""
@@ -80,7 +89,14 @@ class PredictPath:
             key = self.admit(exchange.authorization)
             request = decode_request(exchange.body)
             timeout_s = client_timeout(exchange.headers) if exchange.headers else None
-            question = Question(request.model, request.user_id, request.version, timeout_s)
+            question = Question(
+                request.model,
+                request.user_id,
+                request.version,
+                timeout_s,
+                size=len(exchange.body),
+                features=request.features,
+            )
             if request.instances:
                 self._predict_list(exchange, key, question, request)
                 return
@@ -109,19 +125,19 @@ class PredictPath:
         self,
         authorization: bytes,
         question: Question,
-        read: Callable[[Variant], list[Values]],
+        read: Read,
         *,
         key: Key | None = None,
     ) -> list[Row]:
         """Several rows of one unit; `read` gives them by the schema of the variant assigned.
 
-        `key` is that of a client who was let in already. Returns the settled rows. Raises
-        Refusal, which is counted here.
+        Rules look at the first of them, and all go the same way. `key` is that of a client who
+        was let in already. Returns the settled rows. Raises Refusal, which is counted here.
         """
         started = time.perf_counter()
         try:
             key = key or self.admit(authorization)
-            first = self.assigned(key, question, started)
+            first = self.assigned(key, question, started, read)
             rows = [self._copy(first, values) for values in read(first.variant)]
             self._rates.charge(key.client, len(rows) - 1)
             return await self._together(rows, question.timeout_s)
@@ -148,11 +164,18 @@ class PredictPath:
         self._metrics.rejected(refusal)
         self._facts.rejected(refusal, time.time())
 
-    def assigned(self, key: Key, question: Question, started: float) -> Row:
+    def assigned(
+        self, key: Key, question: Question, started: float, read: Read | None = None
+    ) -> Row:
         """A row whose variant is decided, still without its features. Raises Refusal."""
         table = self._snapshot.table
         endpoint = find_endpoint(table, question.model)
         require_endpoint(key, question.model)
+        route = None
+        if endpoint.rules is not None and question.version is None:
+            look = _looking(endpoint, endpoint.rules, question, read)
+            request = Request(question.size, look)
+            endpoint, route = self._router.decide(endpoint.rules, table, endpoint, key, request)
         prediction_id = self._ids.next()
         user = None if question.user_id is None else str(question.user_id)
         anonymous = user is None or endpoint.by_request
@@ -169,6 +192,7 @@ class PredictPath:
             prediction_id=prediction_id,
             started=started,
             user=user,
+            route=route,
         )
 
     def _copy(self, first: Row, values: Values) -> Row:
@@ -184,6 +208,7 @@ class PredictPath:
             prediction_id=self._ids.next(),
             started=first.started,
             user=first.user,
+            route=first.route,
         )
         row.values = values
         return row
@@ -204,3 +229,23 @@ class PredictPath:
             row.deliver = settle
             self.journey.enter(row, timeout_s)
         return await done
+
+
+def _looking(endpoint: Endpoint, rules: RuleSet, question: Question, read: Read | None) -> Look:
+    """How rules see features: by name in JSON, or the first row as the endpoint's schema reads it.
+
+    What does not fit has no features here; the variant's own validation says what is wrong.
+    """
+
+    def look(names: Sequence[str]) -> Mapping[str, object]:
+        if question.features:
+            return rules.read(question.features)
+        if read is None:
+            return {}
+        first = endpoint.variants[0]
+        try:
+            return first.schema.as_dict(read(first)[0])
+        except Refusal:
+            return {}
+
+    return look

@@ -167,7 +167,13 @@ class ExplainPath:
     async def _explained(self, exchange: Exchange) -> Explanation:
         key = self._path.admit(exchange.authorization)
         request, asked = decode_explain(exchange.body)
-        question = Question(request.model, request.user_id, request.version)
+        question = Question(
+            request.model,
+            request.user_id,
+            request.version,
+            size=len(exchange.body),
+            features=request.features,
+        )
         row = self._path.assigned(key, question, exchange.started)
         require_explainer(row.variant)
         row.values = decode_features(request, row.variant)

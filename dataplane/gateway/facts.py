@@ -65,8 +65,7 @@ class Facts:
     def rejected(self, refusal: Refusal, at: float) -> None:
         """A request was refused before it was a prediction."""
         faults = tuple(
-            (f"feature_{kind}", feature, times)
-            for (kind, feature), times in refusal.faults.items()
+            (f"feature_{kind}", feature, times) for (kind, feature), times in refusal.faults.items()
         )
         rejection = spool.Rejection(at, refusal.endpoint, refusal.reason, refusal.feature, faults)
         frame = spool.rejection_frame(rejection)
@@ -89,11 +88,12 @@ class Facts:
         packed = [_packed(row) for row in rows]
         made = [spool.rows_frame(number, at, packed, calls=cost[0], rows_sent=cost[1])]
         if variant.sample_below:
-            sampled = [row for row in rows if _sampled(row)]
-            made += [spool.sample_frame(self._sample(row, number, at)) for row in sampled]
+            sampled = [row for row in rows if is_sampled(row)]
+            made += [spool.sample_frame(self.sample(row, number, at)) for row in sampled]
         return made
 
-    def _sample(self, row: Row, context: int, at: float) -> spool.Sample:
+    def sample(self, row: Row, context: int, at: float) -> spool.Sample:
+        """A settled row in full; `context` is its variant's number in the segment."""
         answer = row.answer
         return spool.Sample(
             context=context,
@@ -111,6 +111,8 @@ class Facts:
             status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
             flags=row.flags,
             fallback=row.fallback,
+            route=row.route.rule if row.route else "",
+            asked=row.route.asked if row.route else "",
         )
 
     def _recorded(self, row: Row) -> dict[str, Value]:
@@ -138,5 +140,6 @@ def _packed(row: Row) -> bytes:
     return _pack_row(row.unit, row.latency_ms, score, answer.index, _OK, row.flags)
 
 
-def _sampled(row: Row) -> bool:
+def is_sampled(row: Row) -> bool:
+    """Whether a row is recorded in full: by its prediction's id, the same for its shadow."""
     return xxhash.xxh3_64_intdigest(row.prediction_id.encode()) < row.variant.sample_below

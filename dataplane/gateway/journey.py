@@ -310,11 +310,11 @@ class Journey:
             failures = self._guards.observe(rows, at)
             self._facts.answered(call, at, failures)
             self._metrics.answered(call)
-            if self.lanes.mirrored:
-                self._show_mirror(rows)
         finally:
             for row in rows:
                 row.deliver(row)
+        if self.lanes.mirrored:
+            self._show_mirror(rows)
 
     def _show_mirror(self, rows: list[Row]) -> None:
         for row in rows:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 
 from contracts.policy import Cache as CacheSpec
-from dataplane.gateway.batching import Batcher, Batchers
+from dataplane.gateway.batchers import Batchers
+from dataplane.gateway.batching import Queue
 from dataplane.gateway.breaker import Breaker, State
 from dataplane.gateway.cache import EndpointCache, Keys
 from dataplane.gateway.metrics import Family
@@ -34,7 +35,7 @@ class Lane:
         endpoint: Endpoint,
         variant: Variant,
         *,
-        batcher: Batcher,
+        batcher: Queue,
         breaker: Breaker | None,
         cache: EndpointCache | None,
     ) -> None:

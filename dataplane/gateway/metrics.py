@@ -3,7 +3,7 @@
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from dataplane.gateway.batching import Call
 from dataplane.gateway.problems import Refusal
@@ -13,6 +13,8 @@ from dataplane.gateway.table import Table, Variant
 BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0)
 Sample = tuple[str, str, float]
 Family = tuple[str, str, Sequence[Sample]]  # name without our prefix, type, samples
+_MIRRORED = ("endpoint", "version", "result")
+_ROUTED = ("endpoint", "rule", "result")
 
 
 class VariantStats:
@@ -40,6 +42,8 @@ class Metrics:
         self._explained: Counter[tuple[str, str]] = Counter()
         self._explained_ms: defaultdict[str, float] = defaultdict(float)
         self._lookups: Counter[tuple[str, str]] = Counter()
+        self._mirrored: Counter[tuple[str, ...]] = Counter()
+        self._routed: Counter[tuple[str, ...]] = Counter()
 
     def answered(self, call: Call) -> None:
         """A micro-batch is settled."""
@@ -77,6 +81,14 @@ class Metrics:
         """An explanation was asked for: "ok", or why there is none. It is no prediction."""
         self._explained[endpoint, result] += 1
         self._explained_ms[endpoint] += latency_ms
+
+    def mirrored(self, endpoint: str, version: str, result: str) -> None:
+        """A row was mirrored to the shadow `version`, or could not be."""
+        self._mirrored[endpoint, version, result] += 1
+
+    def routed(self, endpoint: str, rule: str, result: str) -> None:
+        """A rule of `endpoint` matched."""
+        self._routed[endpoint, rule, result] += 1
 
     def forget_others(self, variants: set[Variant]) -> None:
         """Drop the short cut from variants that no table mentions; totals stay."""
@@ -155,6 +167,8 @@ class Metrics:
             *_family(f"{prefix}explanations_total", "counter", explained),
             *_family(f"{prefix}explanation_milliseconds_total", "counter", spent),
             *_family(f"{prefix}lookups_total", "counter", lookups),
+            *_family(f"{prefix}shadow_rows_total", "counter", _counts(_MIRRORED, self._mirrored)),
+            *_family(f"{prefix}routed_requests_total", "counter", _counts(_ROUTED, self._routed)),
             *_family(f"{prefix}batches_total", "counter", batches),
             *_family(f"{prefix}batch_rows_total", "counter", rows),
         ]
@@ -183,6 +197,13 @@ def _replica(replica: Replica) -> str:
 def _labels(key: tuple[str, str, str], **more: str) -> str:
     pairs = {"endpoint": key[0], "version": key[1], "variant": key[2], **more}
     return ",".join(f'{name}="{value}"' for name, value in pairs.items())
+
+
+def _counts(names: Sequence[str], counts: Mapping[tuple[str, ...], int]) -> Iterator[Sample]:
+    """Counts by what `names` are, whose texts are free."""
+    for key, count in counts.items():
+        pairs = zip(names, map(_escaped, key), strict=True)
+        yield "", ",".join(f'{name}="{value}"' for name, value in pairs), count
 
 
 def _escaped(text: str) -> str:

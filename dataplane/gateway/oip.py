@@ -137,6 +137,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
                 user_id=unit_of(parameters, str(metadata.get("x-switchyard-user", ""))),
                 version=request.model_version or None,
                 timeout_s=context.time_remaining(),
+                size=request.ByteSize(),
             )
         except Refusal as refusal:
             self._path.reject(refusal)

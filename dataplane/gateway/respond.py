@@ -74,17 +74,21 @@ def _prediction(row: Row, answer: Answer) -> bytes:
             b"null" if row.fallback == "default" else quoted(row.asked.label),
             b"null" if row.fallback == "default" else quoted(row.asked.key),
             row.generation,
-            _instead(row) if row.fallback or row.cache_hit else _BY_THE_MODEL,
+            _instead(row) if row.fallback or row.cache_hit or row.route else _BY_THE_MODEL,
         )
     )
 
 
 def _instead(row: Row) -> bytes:
-    """Which cache or fallback answered instead of the model. A default has no version."""
+    """Which cache or fallback answered instead of the model, or which rule chose the endpoint.
+
+    A default has no version.
+    """
     hit = b"true" if row.cache_hit else b"false"
-    return b'"cache_hit":%b,"fallback":%b' % (
+    return b'"cache_hit":%b,"fallback":%b%b' % (
         hit,
         quoted(row.fallback) if row.fallback else b"null",
+        row.route.json if row.route else b"",
     )
 
 

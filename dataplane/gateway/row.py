@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.records import ErrorKind
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.problems import Refusal
+from dataplane.gateway.rules import Route
 from dataplane.gateway.table import Endpoint, Variant
 from serving.labels import Answer
 from serving.validation import Row as Values
@@ -28,14 +29,17 @@ class Row:
     whether it is this row's own (not a neighbour's, not an absent server's). `patience` fires when
     the client's own deadline comes before the endpoint's. A `closed` row is recorded and
     answered: whatever comes later is dropped. `deliver` sends it to whoever asked.
+
+    `route` is the rule that chose the endpoint, if one did. `sent_at` is when the model that
+    answered was called; 0 where none was.
     """
 
     __slots__ = (
         *("answer", "asked", "asked_at", "blamed", "bucket", "cache_hit", "cache_key", "client"),
         *("closed", "deadline", "deliver", "detail", "endpoint", "error", "exchange", "failure"),
         *("fallback", "flags", "generation", "home", "lane", "latency_ms", "leads", "output"),
-        *("patience", "prediction_id", "probes", "refusal", "started", "unit", "user", "values"),
-        "variant",
+        *("patience", "prediction_id", "probes", "refusal", "route", "sent_at", "started", "unit"),
+        *("user", "values", "variant"),
     )
 
     def __init__(
@@ -51,11 +55,13 @@ class Row:
         prediction_id: str,
         started: float,
         user: str | None = None,
+        route: Route | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.variant = self.asked = variant
         self.unit = unit
         self.user = user
+        self.route = route
         self.bucket = bucket
         self.client = client
         self.flags = flags
@@ -77,7 +83,7 @@ class Row:
         self.detail = self.fallback = ""
         self.cache_key = b""
         self.blamed = self.cache_hit = self.closed = self.leads = self.probes = False
-        self.latency_ms = 0.0
+        self.latency_ms = self.sent_at = 0.0
 
     def fail(self, kind: ErrorKind, detail: str = "", *, blamed: bool = True) -> None:
         """Say that the variant asked failed. Too late for a row that is closed."""

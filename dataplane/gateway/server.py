@@ -9,8 +9,8 @@ import structlog
 
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
-from dataplane.gateway import oip
-from dataplane.gateway.batching import Batchers
+from dataplane.gateway import mirror, oip
+from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.describe import served
 from dataplane.gateway.endpoint import PredictPath
@@ -23,6 +23,7 @@ from dataplane.gateway.lane import Lanes
 from dataplane.gateway.listener import HttpLimits, HttpServer
 from dataplane.gateway.lookup import Lookups
 from dataplane.gateway.metrics import Metrics
+from dataplane.gateway.mirror import Mirrors
 from dataplane.gateway.outcomes import decode_outcomes
 from dataplane.gateway.probing import Prober
 from dataplane.gateway.problems import Refusal
@@ -78,12 +79,16 @@ class Gateway:
             fsync=settings.gateway_fsync,
         )
         self._facts = Facts(self._writer, self._units)
+        self._mirrors = Mirrors(
+            writer=self._writer, facts=self._facts, count=self._metrics.mirrored
+        )
         self._path = PredictPath(
             snapshot=self,
             guards=self._guards,
             facts=self._facts,
             metrics=self._metrics,
             units=self._units,
+            mirror=self._mirrors,
         )
         self._explain = ExplainPath(path=self._path, metrics=self._metrics)
         self._routing = Routing(
@@ -127,6 +132,13 @@ class Gateway:
             secret=self._settings.unit_hash_key.encode(),
             budget_s=self._settings.gateway_cache_budget_s,
         )
+        self._mirrors.batchers = Batchers(
+            self._channels,
+            finish=self._mirrors.settled,
+            max_in_flight=mirror.CALLS_AT_ONCE,
+            preparing=self._lookups.preparing,
+        )
+        self._mirrors.outstanding = self._outstanding
         self._evidence = SharedEvidence(
             redis_url=self._settings.redis_url, loop=loop, fold=self._guards.fold
         )
@@ -171,6 +183,7 @@ class Gateway:
         self._feed.halt()
         self._evidence.halt()
         self._seal_later.cancel()
+        self._mirrors.close()
         self._writer.close()
         self._prober.stop()
         if self._siblings is not None:
@@ -196,6 +209,7 @@ class Gateway:
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
         self._explain.keep_only(variants)
         self._lanes.keep_only(self.table.endpoints)
+        self._mirrors.batchers.keep_only(variants)
         self._keep_replicas(variants)
         self._metrics.forget_others(variants)
         self._guards.follow(self.table)
@@ -206,6 +220,10 @@ class Gateway:
             source=self.table.source,
             lifted=len(lifted),
         )
+
+    def _outstanding(self, variant: Variant) -> int:
+        """Rows outstanding at the least busy Triton of a variant."""
+        return min((self._channels.at(each).rows for each in variant.spec.addresses), default=0)
 
     def _keep_replicas(self, variants: set[Variant]) -> None:
         """Look after the replicas that these variants and their explainers use, and no others."""

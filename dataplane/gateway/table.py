@@ -6,21 +6,29 @@ from functools import cached_property
 from itertools import count
 from typing import Literal
 
-from contracts.policy import Lookup
+from contracts.policy import Lookup, Mirror
 from contracts.routing import BUCKETS, EndpointSpec, Guardrail, Override, VariantSpec
+from dataplane.gateway.rules import RuleSet, compile_rules
 from dataplane.spool import Context
 from serving.allocation import AllocationError, compile_ranges
+from serving.ensemble import EnsembleError
+from serving.ensemble import check as check_ensemble
 from serving.labels import Labeller
 from serving.lookup import StoredFeatures
+from serving.mirroring import MirrorError, Segmenter, Share
 from serving.validation import CompiledSchema, compile_schema
 
 Source = Literal["redis", "disk", "none"]
 SAMPLE_SPACE = 2**64
+UNSERVED_ROLES = frozenset({"shadow"})
 _serials = count()
 
 
 class Variant:
-    """One version in one endpoint: its schema and labels, compiled on first use."""
+    """One version in one endpoint: its schema and labels, compiled on first use.
+
+    `members` are the variants whose answers an ensemble combines; empty for a single model.
+    """
 
     def __init__(self, spec: VariantSpec, endpoint: EndpointSpec) -> None:
         self.serial = next(_serials)
@@ -39,6 +47,7 @@ class Variant:
         self.private = {each.name: each.pii for each in spec.schema.features if each.pii}
         self.names = frozenset({str(spec.number), spec.semantic_version} - {""})
         self.stored = _stored(spec, endpoint.policy.lookup)
+        self.members: tuple[Variant, ...] = ()
 
     @cached_property
     def schema(self) -> CompiledSchema:
@@ -72,6 +81,19 @@ def _stored(spec: VariantSpec, lookup: Lookup | None) -> StoredFeatures | None:
 
 
 @dataclass(frozen=True, eq=False)
+class Mirrored:
+    """A shadow of an endpoint: which units it sees too, and by what the comparison is split.
+
+    `segmenters` are by the key of the variant that served.
+    """
+
+    variant: Variant
+    share: Share
+    segmenters: Mapping[str, Segmenter]
+    max_in_flight: int
+
+
+@dataclass(frozen=True, eq=False)
 class Endpoint:
     """A public name: who gets which variant. `owners[bucket]` is an index into `variants`."""
 
@@ -80,6 +102,8 @@ class Endpoint:
     variants: tuple[Variant, ...]
     designed: bytes
     owners: bytes
+    mirrors: tuple[Mirrored, ...] = ()
+    rules: RuleSet | None = None
     overrides: tuple[str, ...] = ()
 
     @cached_property
@@ -131,14 +155,63 @@ def rollouts_of(spec: EndpointSpec) -> frozenset[str]:
 
 
 def compile_endpoint(spec: EndpointSpec, digest: str) -> Endpoint:
-    """The usable form of a spec. Raises AllocationError (a ValueError) for impossible ranges."""
+    """The usable form of a spec.
+
+    Raises ValueError: AllocationError for impossible ranges, EnsembleError, MirrorError and
+    RuleError for policies that say nothing that could be done.
+    """
     if len(spec.variants) > 256:
         raise AllocationError("an endpoint has at most 256 variants")
     variants = tuple(Variant(each, spec) for each in spec.variants)
     owners = bytes(compile_ranges(spec.ranges, [variant.key for variant in variants]))
     if len(owners) != BUCKETS:
         raise AllocationError("the ranges do not cover the buckets")
-    return Endpoint(spec, digest, variants, owners, owners)
+    by_key = {variant.key: variant for variant in variants}
+    for variant in variants:
+        variant.members = _members(variant, by_key)
+    mirrors = tuple(_mirrored(each, spec.name, by_key) for each in spec.policy.mirrors)
+    rules = compile_rules(spec.policy.rules)
+    return Endpoint(spec, digest, variants, owners, owners, mirrors, rules)
+
+
+def _members(variant: Variant, variants: Mapping[str, Variant]) -> tuple[Variant, ...]:
+    """The variants that an ensemble is made of. Raises EnsembleError."""
+    ensemble, spec = variant.spec.ensemble, variant.spec
+    if ensemble is None:
+        return ()
+    unknown = [key for key in ensemble.members if key not in variants]
+    if unknown:
+        raise EnsembleError(f"member {unknown[0]!r} is no variant of the endpoint")
+    members = tuple(variants[key] for key in ensemble.members)
+    for member in members:
+        if member.spec.ensemble is not None and member is not variant:
+            raise EnsembleError(f"member {member.key!r} is an ensemble itself")
+        if _inputs(member.spec) != _inputs(spec):
+            raise EnsembleError(f"member {member.key!r} takes other features than {spec.key!r}")
+    outputs = [(member.spec.schema.output, member.spec.labelling) for member in members]
+    check_ensemble(ensemble, spec.schema.output, spec.labelling, outputs)
+    return members
+
+
+def _inputs(spec: VariantSpec) -> dict[str, tuple[object, ...]]:
+    """What a row must have, whatever its order; ranges are checked by the ensemble's own schema."""
+    return {
+        each.name: (each.kind, each.required, each.nullable, each.categories)
+        for each in spec.schema.features
+    }
+
+
+def _mirrored(mirror: Mirror, endpoint: str, variants: Mapping[str, Variant]) -> Mirrored:
+    """Raises MirrorError."""
+    shadow = variants.get(mirror.variant)
+    if shadow is None:
+        raise MirrorError(f"mirror {mirror.variant!r} is no variant of the endpoint")
+    segmenters = {
+        key: Segmenter(mirror.segments, each.spec.schema)
+        for key, each in variants.items()
+        if each.spec.role not in UNSERVED_ROLES
+    }
+    return Mirrored(shadow, Share(mirror, endpoint), segmenters, mirror.max_in_flight)
 
 
 @dataclass(frozen=True)

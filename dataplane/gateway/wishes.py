@@ -44,4 +44,6 @@ def answer_parameters(row: Row) -> dict[str, str | int]:
         said["label"] = row.answer.label
     if row.fallback:
         said["fallback"] = row.fallback
+    if row.route is not None:
+        said["route"] = row.route.rule
     return said
