@@ -237,8 +237,14 @@ def _stored(item: Field, tree: Mapping[str, Any]) -> object:
     if value is None and item.kind != "choice":
         value = _empty(item.path)
     if item.kind == "json":
-        return json.dumps(value, indent=1, ensure_ascii=False) if value else ""
+        return _listed(value)
     return f"{value:.10g}" if isinstance(value, float) else value
+
+
+def _listed(items: Any) -> str:
+    """A JSON list with a line for each item."""
+    lines = ",\n ".join(json.dumps(item, ensure_ascii=False) for item in items or ())
+    return f"[{lines}]" if lines else ""
 
 
 def _empty(path: str) -> object:

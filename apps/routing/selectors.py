@@ -209,7 +209,7 @@ def troubles_of(endpoint: Endpoint) -> list[Trouble]:
     rows = list(GatewayReport.objects.exclude(state=State.GONE.value))
     start = f"{endpoint.name}/"
     found = [
-        Trouble(row.gateway, key.removeprefix(start), state)
+        Trouble(row.gateway, key.removeprefix(start), f"breaker {state}")
         for row in rows
         for key, state in sorted(row.breakers.items())
         if key.startswith(start)
@@ -217,7 +217,7 @@ def troubles_of(endpoint: Endpoint) -> list[Trouble]:
     if any(row.replicas_out for row in rows):
         mine = _addresses(endpoint)
         found += [
-            Trouble(row.gateway, address, "out")
+            Trouble(row.gateway, address, "server out")
             for row in rows
             for address in row.replicas_out
             if address in mine

@@ -223,3 +223,17 @@ def test_teams__another_content_type__415_problem(client: Client) -> None:
     headers = factories.bearer(Role.ADMIN)
     answer = client.post("/api/v1/teams", {"key": "x"}, headers=headers)
     assert answer.status_code == 415
+
+
+def test_service_account__limits_patched__the_rest_stays(client: Client) -> None:
+    account = factories.service_account(Role.CLIENT, requests_per_second=10.0, tier="gold")
+    path, headers = f"/api/v1/service-accounts/{account.name}", factories.bearer(Role.ADMIN)
+
+    def patch(body: dict[str, Any]) -> Any:
+        return client.patch(path, body, content_type="application/json", headers=headers)
+
+    shown = patch({"burst": 30, "reason": "noon batch"}).json()
+    assert (shown["requests_per_second"], shown["burst"], shown["tier"]) == (10.0, 30, "gold")
+    refused = patch({"requests_per_second": 0, "reason": "no limit"})
+    assert refused.json()["errors"][0]["path"] == "$.burst"
+    assert patch({"burst": 1}).json()["errors"][0]["path"] == "$.reason"

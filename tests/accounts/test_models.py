@@ -1,6 +1,7 @@
 """What the database itself refuses, whatever the code does."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import IntegrityError
@@ -52,3 +53,12 @@ def test_token__without_exactly_one_owner__refused(owners: int) -> None:
     )
     with pytest.raises(IntegrityError, match="token_one_owner"):
         token.save()
+
+
+@pytest.mark.parametrize("values", [{"burst": 5}, {"budget": -1}, {"tier": "Not A Tier"}])
+def test_service_account__limits_that_make_no_sense__refused_by_the_database(
+    values: dict[str, Any],
+) -> None:
+    account = factories.service_account(Role.CLIENT)
+    with pytest.raises(IntegrityError):
+        ServiceAccount.objects.filter(pk=account.pk).update(**values)

@@ -1,6 +1,7 @@
 """People, teams, programs and tokens through the services."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.hashers import identify_hasher
@@ -253,3 +254,46 @@ def test_clients_document__ci_disabled_revoked_and_narrowed__are_left_out() -> N
     factories.token(narrowed, scopes=["view"])
     assert ServiceAccount.objects.count() == 4
     assert selectors.clients_document(1).clients == ()
+
+
+@pytest.mark.parametrize(
+    ("limits", "field"),
+    [
+        ({"requests_per_second": -1.0}, "requests_per_second"),
+        ({"requests_per_second": float("nan")}, "requests_per_second"),
+        ({"burst": 10}, "burst"),
+        ({"requests_per_second": 1.0, "burst": -1}, "burst"),
+        ({"tier": "Gold Plated"}, "tier"),
+        ({"budget": -0.5}, "budget"),
+    ],
+)
+def test_limits__that_make_no_sense__field_named(limits: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        factories.service_account(Role.CLIENT, **limits)
+    assert caught.value.field == field
+
+
+def test_limits__of_a_program_that_is_no_client__refused() -> None:
+    with pytest.raises(Invalid) as caught:
+        factories.service_account(Role.CI, tier="gold")
+    assert caught.value.field == "tier"
+
+
+def test_limit_service_account__changed__told_with_before_and_reason() -> None:
+    account = factories.service_account(Role.CLIENT, requests_per_second=10.0, tier="gold")
+    factories.token(account)
+    wanted = services.ClientLimits(requests_per_second=5.0, burst=50, budget=0.25)
+    services.limit_service_account(
+        actor=factories.TESTS, account=account, limits=wanted, reason="noon batch"
+    )
+    event = Event.objects.for_object(account.key).get(verb="service_account.limited")
+    assert isinstance(event.before, dict)
+    assert isinstance(event.after, dict)
+    assert (event.before["tier"], event.after["burst"], event.reason) == ("gold", 50, "noon batch")
+    (client,) = selectors.clients_document(1).clients
+    assert (client.requests_per_second, client.burst, client.tier, client.budget) == (
+        5.0,
+        50,
+        "",
+        0.25,
+    )

@@ -187,6 +187,7 @@ class Crowd:
             f"/approvals/{promotion.pk}/",
             "/endpoints/",
             "/endpoints/flights/",
+            "/endpoints/flights/policy",
             "/rollouts/",
             "/rollouts/?show=all",
             f"/rollouts/{Rollout.objects.earliest('id').pk}/",

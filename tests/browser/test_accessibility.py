@@ -40,6 +40,7 @@ def test_pages__wide_and_narrow__have_no_grave_findings(
         f"/approvals/{request.pk}/",
         "/endpoints/",
         f"/endpoints/{ramp.endpoint.name}/",
+        f"/endpoints/{ramp.endpoint.name}/policy",
         "/rollouts/",
         f"/rollouts/{ramp.rollout.pk}/",
         "/experiments/",
