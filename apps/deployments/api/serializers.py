@@ -4,23 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.accounts.api.base import REASON_LENGTH, ReasonInput, StrictSerializer
 from apps.deployments.models import Deployment, Rollout, Target, Verdict
 from contracts.routing import BUCKETS
 
-REASON = 2_000
 MAX_WAIT_S = 60.0
 YEAR_S = 366 * 86_400.0
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Input in which a field that nobody knows is a fault, not a typo that passes."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the fields. Raises ValidationError, naming every one that is unknown."""
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
-        return super().to_internal_value(data)
 
 
 class DeployRequestSerializer(StrictSerializer):
@@ -35,7 +24,7 @@ class DeployRequestSerializer(StrictSerializer):
     instance_type = serializers.CharField(max_length=60, default="cpu")
     traffic_percentage = serializers.IntegerField(min_value=0, max_value=100, default=0)
     wait_s = serializers.FloatField(min_value=0, max_value=MAX_WAIT_S, default=0)
-    reason = serializers.CharField(max_length=REASON, default="", allow_blank=True)
+    reason = serializers.CharField(max_length=REASON_LENGTH, default="", allow_blank=True)
 
 
 class DeployAnswerSerializer(serializers.Serializer[Any]):
@@ -121,16 +110,10 @@ class NewRolloutSerializer(StrictSerializer):
     candidate = serializers.CharField(max_length=60)
     steps = StepSerializer(many=True, required=False, allow_empty=False)
     conditions = ConditionsSerializer(default=dict)
-    reason = serializers.CharField(max_length=REASON)
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
-class ActionReasonSerializer(StrictSerializer):
-    """Why."""
-
-    reason = serializers.CharField(max_length=REASON)
-
-
-class PromoteSerializer(ActionReasonSerializer):
+class PromoteSerializer(ReasonInput):
     """`to_end`: everybody on the candidate now; else the next step."""
 
     to_end = serializers.BooleanField(default=False)

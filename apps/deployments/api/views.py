@@ -1,19 +1,18 @@
 """REST resources of deployments and rollouts: each parses, makes one service call, renders."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.access import Permission
-from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.base import Action, ApiView, ListView, Permissions, validated
 from apps.accounts.api.filters import BooleanFilter, CharFilter, Filters, NumberFilter, WordFilter
 from apps.deployments import deployment, services
 from apps.deployments.api import examples
@@ -24,14 +23,7 @@ from apps.deployments.selectors import get_deployment, get_rollout
 from apps.registry.selectors import get_model, get_version
 from apps.routing.selectors import get_endpoint
 
-Permissions = Mapping[str, Permission]
 POLL_S = 0.2
-
-
-class ListView(ListAPIView[Any], ApiGenericView):
-    """A list with filters, in pages by position."""
-
-    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
 
 class Deploy(ApiView):
@@ -104,23 +96,18 @@ class OneDeployment(ApiView):
         return Response(shapes.DeploymentSerializer(get_deployment(deployment_id)).data)
 
 
-class RemoveDeployment(ApiView):
-    """Take a version off its target."""
+class RemoveDeployment(Action):
+    """Unload the version, unless the routing table still needs it."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+    shows = shapes.DeploymentSerializer
+    status = 202
+    examples = (examples.REASON,)
 
-    @extend_schema(
-        request=shapes.ActionReasonSerializer,
-        responses={202: shapes.DeploymentSerializer},
-        examples=[examples.REASON],
-    )
-    def post(self, request: Request, deployment_id: UUID) -> Response:
-        """Unload the version, unless the routing table still needs it."""
-        given = validated(shapes.ActionReasonSerializer(data=request.data))
-        found = get_deployment(deployment_id)
+    def act(self, given: dict[str, Any], **path: Any) -> Deployment:
+        found = get_deployment(path["deployment_id"])
         services.remove_deployment(actor=self.principal, deployment=found, **given)
-        removed = get_deployment(deployment_id)
-        return Response(shapes.DeploymentSerializer(removed).data, status=202)
+        return get_deployment(found.pk)
 
 
 class Targets(ListView):
@@ -155,29 +142,26 @@ class Rollouts(ListView):
     queryset = ROLLOUTS.all()
 
 
-class EndpointRollouts(ListView):
+class EndpointRollouts(Action, ListView):
     """An endpoint's rollouts; start one."""
 
     permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.ROUTE}
-    serializer_class = shapes.RolloutSerializer
+    serializer_class = shows = shapes.RolloutSerializer
     queryset = ROLLOUTS.all()
+    takes = shapes.NewRolloutSerializer
+    status = 201
+    examples = (examples.ROLLOUT,)
 
     def get_queryset(self) -> QuerySet[Rollout]:
         """Rollouts of the endpoint in the path."""
         name = self.kwargs.get("name", "")
-        if not getattr(self, "swagger_fake_view", False):
+        if not self.is_described:
             get_endpoint(name)
         return ROLLOUTS.filter(endpoint__name=name)
 
-    @extend_schema(
-        request=shapes.NewRolloutSerializer,
-        responses={201: shapes.RolloutSerializer},
-        examples=[examples.ROLLOUT],
-    )
-    def post(self, request: Request, name: str) -> Response:
+    def act(self, given: dict[str, Any], **path: Any) -> Rollout:
         """Ramp a candidate up; the endpoint is held until the ramp is over."""
-        given = validated(shapes.NewRolloutSerializer(data=request.data))
-        endpoint = get_endpoint(name)
+        endpoint = get_endpoint(path["name"])
         steps = given.get("steps")
         limits = default_conditions(endpoint.model.tier)
         made = services.create_rollout(
@@ -188,7 +172,7 @@ class EndpointRollouts(ListView):
             conditions=replace(limits, **given["conditions"]),
             reason=given["reason"],
         )
-        return Response(_rollout(made.pk), status=201)
+        return get_rollout(made.pk)
 
 
 class OneRollout(ApiView):
@@ -199,89 +183,55 @@ class OneRollout(ApiView):
     @extend_schema(responses=shapes.RolloutSerializer)
     def get(self, request: Request, rollout_id: UUID) -> Response:
         """How far a rollout is, and what its last look found."""
-        return Response(_rollout(rollout_id))
+        return Response(shapes.RolloutSerializer(get_rollout(rollout_id)).data)
 
 
-class RolloutAction(ApiView):
+class RolloutAction(Action):
     """What a person may do with a rollout, each with a reason."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.ROUTE}
-    perform: ClassVar[Callable[..., Rollout]]
-    shape: ClassVar[type[shapes.ActionReasonSerializer]] = shapes.ActionReasonSerializer
+    shows = shapes.RolloutSerializer
+    examples = (examples.REASON,)
+    service: ClassVar[Callable[..., Rollout]]
 
-    def _perform(self, request: Request, rollout_id: UUID) -> Response:
-        given = validated(self.shape(data=request.data))
-        type(self).perform(actor=self.principal, rollout=get_rollout(rollout_id), **given)
-        return Response(_rollout(rollout_id))
-
-
-_ACTION = extend_schema(
-    request=shapes.ActionReasonSerializer,
-    responses=shapes.RolloutSerializer,
-    examples=[examples.REASON],
-)
+    def act(self, given: dict[str, Any], **path: Any) -> Rollout:
+        found = get_rollout(path["rollout_id"])
+        type(self).service(actor=self.principal, rollout=found, **given)
+        return get_rollout(found.pk)
 
 
 class Pause(RolloutAction):
-    """Stay at the current step."""
+    """Pause; guardrails go on watching."""
 
-    perform = staticmethod(services.pause)
-
-    @_ACTION
-    def post(self, request: Request, rollout_id: UUID) -> Response:
-        """Pause; guardrails go on watching."""
-        return self._perform(request, rollout_id)
+    service = staticmethod(services.pause)
 
 
 class Resume(RolloutAction):
-    """Go on."""
+    """Resume after a pause, or answer a rollout that waits for a person."""
 
-    perform = staticmethod(services.resume)
-
-    @_ACTION
-    def post(self, request: Request, rollout_id: UUID) -> Response:
-        """Resume after a pause, or answer a rollout that waits for a person."""
-        return self._perform(request, rollout_id)
+    service = staticmethod(services.resume)
 
 
 class Promote(RolloutAction):
-    """Do not wait."""
+    """Take the next step now, or all of them."""
 
-    perform = staticmethod(services.promote)
-    shape = shapes.PromoteSerializer
-
-    @extend_schema(
-        request=shapes.PromoteSerializer,
-        responses=shapes.RolloutSerializer,
-        examples=[examples.PROMOTE],
-    )
-    def post(self, request: Request, rollout_id: UUID) -> Response:
-        """Take the next step now, or all of them."""
-        return self._perform(request, rollout_id)
+    service = staticmethod(services.promote)
+    takes = shapes.PromoteSerializer
+    examples = (examples.PROMOTE,)
 
 
 class Abort(RolloutAction):
-    """Give up."""
+    """Give the rollout up; everybody gets back what they had before it."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
-    perform = staticmethod(services.abort)
-
-    @_ACTION
-    def post(self, request: Request, rollout_id: UUID) -> Response:
-        """Give the rollout up; everybody gets back what they had before it."""
-        return self._perform(request, rollout_id)
+    service = staticmethod(services.abort)
 
 
 class Rollback(RolloutAction):
-    """Take it back."""
+    """Roll back now, in one generation; also after the rollout was completed."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
-    perform = staticmethod(services.roll_back)
-
-    @_ACTION
-    def post(self, request: Request, rollout_id: UUID) -> Response:
-        """Roll back now, in one generation; also after the rollout was completed."""
-        return self._perform(request, rollout_id)
+    service = staticmethod(services.roll_back)
 
 
 class Verdicts(ListView):
@@ -292,10 +242,6 @@ class Verdicts(ListView):
 
     def get_queryset(self) -> QuerySet[Verdict]:
         """Verdicts of the rollout in the path."""
-        if getattr(self, "swagger_fake_view", False):
+        if self.is_described:
             return Verdict.objects.none()
         return get_rollout(self.kwargs["rollout_id"]).verdicts.all()
-
-
-def _rollout(rollout_id: UUID) -> dict[str, Any]:
-    return dict(shapes.RolloutSerializer(get_rollout(rollout_id)).data)

@@ -5,25 +5,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
 from apps.routing.api.structs import EnsembleField, LimitsField, PolicyField, SettingsField
 from apps.routing.compiler import ROLES
 from apps.routing.facts import stored_settings
 from apps.routing.models import Endpoint, Generation, Override, Phase, UnitKind
 from apps.routing.policy import complete
 from contracts.routing import BUCKETS
-
-REASON = 2_000
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Input in which a field that nobody knows is a fault, not a typo that passes."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the fields. Raises ValidationError, naming every one that is unknown."""
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({name: ["unknown field"] for name in sorted(unknown)})
-        return super().to_internal_value(data)
 
 
 class NewEndpointSerializer(StrictSerializer):
@@ -41,7 +29,7 @@ class EndpointChangeSerializer(StrictSerializer):
 
     sample_rate = serializers.FloatField(min_value=0, max_value=1, required=False)
     settings = SettingsField(required=False)
-    reason = serializers.CharField(max_length=REASON)
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
 class WeightSerializer(StrictSerializer):
@@ -67,7 +55,7 @@ class WeightsRequestSerializer(PreviewRequestSerializer):
     """Who gets what from now on; decided on revision `expected_revision`."""
 
     expected_revision = serializers.IntegerField(min_value=0)
-    reason = serializers.CharField(max_length=REASON)
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
 class RestoreRequestSerializer(StrictSerializer):
@@ -75,7 +63,7 @@ class RestoreRequestSerializer(StrictSerializer):
 
     phase = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
     expected_revision = serializers.IntegerField(min_value=0)
-    reason = serializers.CharField(max_length=REASON)
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
 class AcknowledgeRequestSerializer(StrictSerializer):
@@ -83,7 +71,7 @@ class AcknowledgeRequestSerializer(StrictSerializer):
 
     rollout = serializers.CharField(max_length=200)
     variant = serializers.CharField(max_length=80)
-    reason = serializers.CharField(max_length=REASON)
+    reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
 class VariantSerializer(serializers.Serializer[Any]):

@@ -9,12 +9,11 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.access import Permission
-from apps.accounts.api.base import ApiGenericView, ApiView, validated
+from apps.accounts.api.base import Action, ApiView, ListView, Permissions, validated
 from apps.accounts.api.filters import BooleanFilter, CharFilter, Filters
 from apps.events.errors import Invalid
 from apps.registry.errors import NotFound
@@ -27,14 +26,6 @@ from apps.routing.reading import read
 from apps.routing.selectors import EndpointChange, get_endpoint, get_generation
 from apps.routing.services import VariantWeight
 from contracts.policy import Ensemble
-
-Permissions = Mapping[str, Permission]
-
-
-class ListView(ListAPIView[Any], ApiGenericView):
-    """A list with filters, in pages by position."""
-
-    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
 
 
 class EndpointFilter(Filters):
@@ -50,25 +41,22 @@ class EndpointFilter(Filters):
         fields: tuple[str, ...] = ()
 
 
-class Endpoints(ListView):
+class Endpoints(Action, ListView):
     """All endpoints; add one."""
 
     permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "POST": Permission.ROUTE}
-    serializer_class = shapes.EndpointSerializer
+    serializer_class = shows = shapes.EndpointSerializer
     filterset_class = EndpointFilter
     queryset = Endpoint.objects.described()
+    takes = shapes.NewEndpointSerializer
+    status = 201
+    examples = (examples.NEW_ENDPOINT,)
 
-    @extend_schema(
-        request=shapes.NewEndpointSerializer,
-        responses={201: shapes.EndpointSerializer},
-        examples=[examples.NEW_ENDPOINT],
-    )
-    def post(self, request: Request) -> Response:
+    def act(self, given: dict[str, Any], **_: Any) -> Endpoint:
         """Add an endpoint; it serves nothing until it is given weights."""
-        given = validated(shapes.NewEndpointSerializer(data=request.data))
         model = get_model(given.pop("model"))
-        endpoint = services.create_endpoint(actor=self.principal, model=model, **given)
-        return Response(described(endpoint.name), status=201)
+        made = services.create_endpoint(actor=self.principal, model=model, **given)
+        return described(made.name)
 
 
 class OneEndpoint(ApiView):
@@ -79,7 +67,7 @@ class OneEndpoint(ApiView):
     @extend_schema(responses=shapes.EndpointSerializer)
     def get(self, request: Request, name: str) -> Response:
         """An endpoint, and who gets what of it now."""
-        return Response(described(name))
+        return Response(shapes.EndpointSerializer(described(name)).data)
 
     @extend_schema(
         request=shapes.EndpointChangeSerializer,
@@ -94,7 +82,7 @@ class OneEndpoint(ApiView):
         """
         given = validated(shapes.EndpointChangeSerializer(data=request.data))
         services.update_endpoint(actor=self.principal, endpoint=get_endpoint(name), **given)
-        return Response(described(name))
+        return Response(shapes.EndpointSerializer(described(name)).data)
 
 
 class Weights(ApiView):
@@ -190,47 +178,40 @@ class Overrides(ListView):
         return Override.objects.filter(endpoint=_endpoint_of(self))
 
 
-class Acknowledge(ApiView):
-    """Overrides that gateways may forget."""
+class Acknowledge(Action):
+    """Let gateways forget a withdrawal; a candidate that still has weight gets it back."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.ROUTE}
+    takes = shapes.AcknowledgeRequestSerializer
+    shows = shapes.EndpointSerializer
+    examples = (examples.ACKNOWLEDGE,)
 
-    @extend_schema(
-        request=shapes.AcknowledgeRequestSerializer,
-        responses=shapes.EndpointSerializer,
-        examples=[examples.ACKNOWLEDGE],
-    )
-    def post(self, request: Request, name: str) -> Response:
-        """Let gateways forget a withdrawal; a candidate that still has weight gets it back."""
-        given = validated(shapes.AcknowledgeRequestSerializer(data=request.data))
+    def act(self, given: dict[str, Any], **path: Any) -> Endpoint:
         services.acknowledge_override(
             actor=self.principal,
-            endpoint=get_endpoint(name),
-            rollout_key=given["rollout"],
-            variant=given["variant"],
-            reason=given["reason"],
+            endpoint=get_endpoint(path["name"]),
+            rollout_key=given.pop("rollout"),
+            **given,
         )
-        return Response(described(name))
+        return described(path["name"])
 
 
-class Restore(ApiView):
-    """The way back."""
+class Restore(Action):
+    """Bring back exactly the allocation of an earlier phase."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.ROLL_BACK}
+    takes = shapes.RestoreRequestSerializer
+    shows = shapes.GenerationSerializer
+    examples = (examples.RESTORE,)
 
-    @extend_schema(
-        request=shapes.RestoreRequestSerializer,
-        responses=shapes.GenerationSerializer,
-        examples=[examples.RESTORE],
-    )
-    def post(self, request: Request, name: str) -> Response:
-        """Bring back exactly the allocation of an earlier phase."""
-        given = validated(shapes.RestoreRequestSerializer(data=request.data))
-        given["phase_number"] = given.pop("phase")
-        generation = services.restore_phase(
-            actor=self.principal, endpoint=get_endpoint(name), holder="", **given
+    def act(self, given: dict[str, Any], **path: Any) -> Generation:
+        return services.restore_phase(
+            actor=self.principal,
+            endpoint=get_endpoint(path["name"]),
+            holder="",
+            phase_number=given.pop("phase"),
+            **given,
         )
-        return Response(shapes.GenerationSerializer(generation).data)
 
 
 class AssignmentView(ApiView):
@@ -284,18 +265,15 @@ class Difference(ApiView):
         return Response(shapes.DifferenceSerializer(body).data)
 
 
-def described(name: str) -> dict[str, Any]:
-    """An endpoint as the API shows it. Raises NotFound."""
-    endpoint = Endpoint.objects.described().filter(name=name).first()
-    if endpoint is None:
-        endpoint = get_endpoint(name)
-    shown: dict[str, Any] = shapes.EndpointSerializer(endpoint).data
-    return shown
+def described(name: str) -> Endpoint:
+    """An endpoint with all that the API shows of it. Raises NotFound."""
+    found = Endpoint.objects.described().filter(name=name).first()
+    return found or get_endpoint(name)
 
 
 def _endpoint_of(view: ListView) -> Endpoint | None:
     """The endpoint in the path; None while the OpenAPI document is made."""
-    if getattr(view, "swagger_fake_view", False):
+    if view.is_described:
         return None
     return get_endpoint(view.kwargs["name"])
 
