@@ -23,11 +23,13 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 KEPT = frozenset(
     {
         *(b"accept", b"accept-encoding", b"content-encoding"),
-        *(b"inference-header-content-length", b"traceparent", b"tracestate"),
+        *(b"inference-header-content-length", b"x-switchyard-user", b"traceparent", b"tracestate"),
         TIMEOUT_HEADER,
     }
 )
 WIRE_FACTOR = 8  # bytes on the wire for each byte of a chunked body that may be large
+# May come in several lines; of traceparent a list is no valid value, and so ignored as one.
+LISTS = frozenset({b"traceparent", b"tracestate"})
 _FRAMING = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 _ONCE = frozenset({b"authorization", b"host"})
 _NONE: Mapping[bytes, bytes] = {}
@@ -359,7 +361,9 @@ class Connection(asyncio.Protocol):
     def _keep(self, name: bytes, value: bytes) -> None:
         headers = self._exchange.headers
         if name in headers:
-            self._twice()
+            if name not in LISTS:
+                self._twice()
+            value = headers[name] + b"," + value
         self._exchange.headers = {**headers, name: value}
 
     def _framing_header(self, name: bytes, value: bytes) -> None:

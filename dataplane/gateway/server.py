@@ -9,9 +9,10 @@ import structlog
 
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
-from dataplane.gateway import mirror, oip
+from dataplane.gateway import mirror, oip, v2
 from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.clients import Clients, authenticate
+from dataplane.gateway.coding import prepare
 from dataplane.gateway.describe import served
 from dataplane.gateway.endpoint import PredictPath
 from dataplane.gateway.evidence import SharedEvidence
@@ -35,6 +36,7 @@ from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.store import Store
 from dataplane.gateway.table import Endpoint, Table, Variant
 from dataplane.gateway.units import UnitHasher
+from dataplane.gateway.v2 import V2
 from dataplane.gateway.withdraw import Guards, Overrides
 from dataplane.settings import GatewaySettings
 from dataplane.spool import SpoolWriter, size_of
@@ -91,6 +93,9 @@ class Gateway:
             mirror=self._mirrors,
         )
         self._explain = ExplainPath(path=self._path, metrics=self._metrics)
+        self._v2 = V2(
+            path=self._path, snapshot=self, metrics=self._metrics, ready=self._model_ready
+        )
         self._routing = Routing(
             disk=Disk(settings.routing),
             keys=parse_public_keys(settings.routing_public_keys),
@@ -313,8 +318,11 @@ class Gateway:
     def _handle(self, exchange: Exchange) -> None:
         method, route = self._routes.get(exchange.path, (b"", None))
         try:
+            if exchange.headers:
+                prepare(exchange, self._settings.gateway_max_body)
             if route is None:
-                raise Refusal(404, "not_found", "there is nothing here")
+                self._elsewhere(exchange)
+                return
             if exchange.method != method and not (method == b"GET" and exchange.method == b"HEAD"):
                 raise Refusal(405, "method_not_allowed", f"use {method.decode()}")
             route(exchange)
@@ -324,9 +332,17 @@ class Gateway:
             log.exception("request.failed", path=exchange.path[:64])
             self._refuse(exchange, Refusal(500, "internal", "the gateway failed on this request"))
 
+    def _elsewhere(self, exchange: Exchange) -> None:
+        if v2.is_here(exchange.path):
+            self._v2.handle(exchange)
+        elif exchange.path.endswith(b"/generate_stream"):
+            raise Refusal(406, "streaming_not_offered", "answers are whole, not streams")
+        else:
+            raise Refusal(404, "not_found", "there is nothing here")
+
     def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         self._path.reject(refusal)
-        refuse(exchange, refusal)
+        (v2.refuse if v2.is_here(exchange.path) else refuse)(exchange, refusal)
 
     def _refuse_http(self, exchange: Exchange, status: int, detail: str) -> None:
         self._refuse(exchange, Refusal(status, HTTP_FAULTS[status], detail))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from dataplane.gateway.decode import MAX_ID
+from dataplane.gateway.limits import client_timeout
 from dataplane.gateway.problems import Refusal, at
 from dataplane.gateway.row import Row
 
@@ -31,6 +32,21 @@ def unit_of(parameters: Mapping[str, object], header: str) -> str | int | None:
         detail = "must be text or an integer"
     path = "$.parameters.user_id"
     raise Refusal(422, "invalid_request", "1 field does not fit", errors=at(path, detail))
+
+
+def timeout_of(parameters: Mapping[str, object], headers: Mapping[bytes, bytes]) -> float | None:
+    """Seconds that the client will wait: the parameter `timeout` in microseconds, or the header.
+
+    Raises Refusal 400 or 422.
+    """
+    timeout = parameters.get("timeout")
+    if timeout is None:
+        return client_timeout(headers)
+    if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 1:
+        detail = "must be a positive number of microseconds"
+        errors = at("$.parameters.timeout", detail)
+        raise Refusal(422, "invalid_request", "1 field does not fit", errors=errors)
+    return timeout / 1e6
 
 
 def answer_parameters(row: Row) -> dict[str, str | int]:
