@@ -119,6 +119,8 @@ class TrafficCounts(models.Model):
 
     `requests` counts answers of every kind; `failed` is the sum of `errors` (count by kind).
     `latency`: count by log-bin of serving.sketches, in ms; `predictions`: by 20 bins of [0, 1].
+    `lookup_misses` are rows with a default for a feature that the store lacked, `lookup_unread`
+    those with defaults because the store was late or away.
     """
 
     endpoint = models.TextField()
@@ -139,6 +141,8 @@ class TrafficCounts(models.Model):
     positives = models.BigIntegerField(default=0)
     batches = models.BigIntegerField(default=0)
     batch_rows = models.BigIntegerField(default=0)
+    lookup_misses = models.BigIntegerField(db_default=0, default=0)
+    lookup_unread = models.BigIntegerField(db_default=0, default=0)
 
     class Meta:
         abstract = True

@@ -35,6 +35,8 @@ class VariantTraffic:
     positives: int = 0
     batches: int = 0
     batch_rows: int = 0
+    lookup_misses: int = 0
+    lookup_unread: int = 0
 
     @property
     def answered(self) -> int:

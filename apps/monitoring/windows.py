@@ -22,6 +22,8 @@ WHOLE = (
     "positives",
     "batches",
     "batch_rows",
+    "lookup_misses",
+    "lookup_unread",
 )
 REAL = ("latency_sum_ms", "prediction_sum")
 ALL_COUNTS = ("errors", "latency", "predictions")

@@ -39,6 +39,16 @@ def test_traffic__two_variants__summed_apart() -> None:
     assert (found["stable"].requests, found["stable"].mean_batch_rows) == (9, 4.5)
 
 
+def test_traffic__features_not_found__counted_over_seconds() -> None:
+    counters = (
+        counter(requests=5, lookup_misses=2, lookup_unread=1),
+        counter(second=SECOND + 1, requests=3, lookup_misses=1),
+    )
+    ingest(batch(counters=counters))
+    found = selectors.traffic("flights", SINCE, UNTIL, now=NOW)["canary"]
+    assert (found.lookup_misses, found.lookup_unread) == (3, 1)
+
+
 def test_traffic__of_phases__leaves_the_others_out() -> None:
     ingest(batch(counters=tuple(counter(phase=n, requests=10**n) for n in (0, 1, 2))))
     assert selectors.traffic("flights", SINCE, UNTIL, 1, now=NOW)["canary"].requests == 10

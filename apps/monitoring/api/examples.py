@@ -27,6 +27,8 @@ TRAFFIC = OpenApiExample(
                 "error_rate": 0.01,
                 "cache_hits": 0,
                 "fallbacks": 0,
+                "lookup_misses": 3,
+                "lookup_unread": 0,
                 "p50_ms": 2.1,
                 "p95_ms": 4.8,
                 "p99_ms": 9.7,

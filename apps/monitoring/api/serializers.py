@@ -54,6 +54,8 @@ class VariantSerializer(serializers.Serializer[Any]):
     error_rate = serializers.FloatField(allow_null=True)
     cache_hits = serializers.IntegerField()
     fallbacks = serializers.IntegerField()
+    lookup_misses = serializers.IntegerField()
+    lookup_unread = serializers.IntegerField()
     p50_ms = serializers.FloatField(allow_null=True)
     p95_ms = serializers.FloatField(allow_null=True)
     p99_ms = serializers.FloatField(allow_null=True)

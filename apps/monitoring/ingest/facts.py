@@ -38,6 +38,8 @@ class Window:
     positives: int = 0
     batches: int = 0
     batch_rows: int = 0
+    lookup_misses: int = 0
+    lookup_unread: int = 0
 
     @property
     def failed(self) -> int:
@@ -55,6 +57,8 @@ class Window:
         self.positives += counts.positives
         self.batches += counts.batches
         self.batch_rows += counts.batch_rows
+        self.lookup_misses += counts.lookup_misses
+        self.lookup_unread += counts.lookup_unread
         add_counts(self.errors, counts.errors)
         add_counts(self.latency, counts.latency)
         add_counts(self.predictions, counts.predictions)

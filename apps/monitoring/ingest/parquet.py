@@ -31,6 +31,7 @@ COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
     ("status", "status", pa.string()),
     ("cache_hit", "cache_hit", pa.bool_()),
     ("fallback", "fallback", pa.string()),
+    ("lookup", "lookup", pa.string()),
     ("sample_rate", "sample_rate", pa.float64()),
     ("route", "route", pa.string()),
     ("asked", "asked", pa.string()),

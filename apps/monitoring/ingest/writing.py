@@ -30,6 +30,8 @@ _SUMS = (
     "positives",
     "batches",
     "batch_rows",
+    "lookup_misses",
+    "lookup_unread",
 )
 _REAL = ("latency_sum_ms", "prediction_sum")
 _COUNTS = ("errors", "latency", "predictions")
