@@ -106,6 +106,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `shadow_of`, a prediction's id, it is what a shadow said of that request and nobody saw: it
     is no served traffic. `lookup` says that a feature which should have been looked up took its
     default: the store lacked it, or could not be read in time. It is null in `features`.
+    `trace` is the id of the caller's trace (W3C Trace Context, hex), where it sent one.
     """
 
     at: float
@@ -133,6 +134,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: str = ""
     asked: str = ""
     shadow_of: str = ""
+    trace: str = ""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

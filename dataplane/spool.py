@@ -103,6 +103,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     route: str = ""
     asked: str = ""
     shadow_of: str = ""
+    trace: str = ""
 
 
 class Compared(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -14,6 +14,7 @@ from typing import Protocol
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Variant
+from dataplane.gateway.trace import of_batch
 from dataplane.gateway.triton import CallFailed, Model
 from serving.labels import InvalidOutput
 
@@ -187,7 +188,8 @@ class Batcher:
         call.rows_sent += len(rows)
         sent_at = time.perf_counter()
         timeout = _deadline(rows) - sent_at
-        raw = await self._model.infer([row.values for row in rows], max(timeout, MINIMUM_TIMEOUT_S))
+        timeout = max(timeout, MINIMUM_TIMEOUT_S)
+        raw = await self._model.infer([row.values for row in rows], timeout, of_batch(rows))
         try:
             answers = self._labeller.read(raw, len(rows))
         except InvalidOutput as error:

@@ -30,6 +30,8 @@ from dataplane.gateway.respond import deliver, deliver_list, refuse
 from dataplane.gateway.row import Row
 from dataplane.gateway.rules import Look, Request, Router, RuleSet
 from dataplane.gateway.table import Endpoint, Table, Variant
+from dataplane.gateway.trace import Trace
+from dataplane.gateway.trace import read as read_trace
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.withdraw import Guards
 from dataplane.spool import ANONYMOUS, PINNED
@@ -58,6 +60,7 @@ class Question(NamedTuple):
     timeout_s: float | None = None
     size: int = 0
     features: msgspec.Raw | None = None
+    trace: Trace | None = None
 
 
 class PredictPath:
@@ -96,6 +99,7 @@ class PredictPath:
                 timeout_s,
                 size=len(exchange.body),
                 features=request.features,
+                trace=read_trace(exchange.headers) if exchange.headers else None,
             )
             if request.instances:
                 self._predict_list(exchange, key, question, request)
@@ -181,7 +185,7 @@ class PredictPath:
         anonymous = user is None or endpoint.by_request
         unit = prediction_id if user is None or anonymous else user
         variant, bucket, pinned = assign(endpoint, unit, question.version)
-        return Row(
+        row = Row(
             endpoint=endpoint,
             variant=variant,
             unit=self._units.passing(unit) if anonymous else self._units.digest(unit),
@@ -194,6 +198,8 @@ class PredictPath:
             user=user,
             route=route,
         )
+        row.trace = question.trace
+        return row
 
     def _copy(self, first: Row, values: Values) -> Row:
         """A row of the same request."""
@@ -211,6 +217,7 @@ class PredictPath:
             route=first.route,
         )
         row.values = values
+        row.trace = first.trace
         return row
 
     async def _together(self, rows: list[Row], timeout_s: float | None) -> list[Row]:

@@ -111,6 +111,7 @@ class Facts:
             status=_OK if answer else spool.STATUS_CODES[row.error or "internal"],
             flags=row.flags,
             fallback=row.fallback,
+            trace=row.trace.id if row.trace else "",
             route=row.route.rule if row.route else "",
             asked=row.route.asked if row.route else "",
         )

@@ -351,6 +351,22 @@ def timeout_header(seconds: float) -> bytes:
     return b"\x00\x0cgrpc-timeout" + bytes((len(value),)) + value
 
 
+def header(name: bytes, value: bytes) -> bytes:
+    """One more literal of a header block; the name has at most 126 bytes."""
+    size = len(value)
+    length = bytes((size,)) if size < 0x7F else b"\x7f" + _varint(size - 0x7F)
+    return b"\x00" + bytes((len(name),)) + name + length + value
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
 def _status_of(headers: Mapping[str, str]) -> tuple[int, str]:
     status = headers.get("grpc-status", "")
     if not status.isdigit():

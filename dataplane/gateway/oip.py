@@ -5,7 +5,7 @@ the metadata `authorization`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import grpc
@@ -23,6 +23,7 @@ from dataplane.gateway.respond import failure_of
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Endpoint, Variant
 from dataplane.gateway.tensors import Tensor, outputs_of, read_rows
+from dataplane.gateway.trace import Trace, read
 from dataplane.gateway.wishes import answer_parameters, require_plain, unit_of
 
 _CODES = {
@@ -138,6 +139,7 @@ class InferenceService(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: 
                 version=request.model_version or None,
                 timeout_s=context.time_remaining(),
                 size=request.ByteSize(),
+                trace=_trace(metadata),
             )
         except Refusal as refusal:
             self._path.reject(refusal)
@@ -225,6 +227,14 @@ async def serve(
     server.add_insecure_port(address)
     await server.start()
     return Server(server, service)
+
+
+def _trace(metadata: Mapping[str, Any]) -> Trace | None:
+    """The caller's trace, which nearly nobody sends."""
+    if "traceparent" not in metadata:
+        return None
+    names = ("traceparent", "tracestate")
+    return read({each.encode(): str(metadata.get(each, "")).encode() for each in names})
 
 
 def _authorization(context: Any) -> bytes:

@@ -9,6 +9,7 @@ from dataplane.gateway.http import Exchange
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.rules import Route
 from dataplane.gateway.table import Endpoint, Variant
+from dataplane.gateway.trace import Trace
 from serving.labels import Answer
 from serving.validation import Row as Values
 
@@ -38,8 +39,8 @@ class Row:
         *("answer", "asked", "asked_at", "blamed", "bucket", "cache_hit", "cache_key", "client"),
         *("closed", "deadline", "deliver", "detail", "endpoint", "error", "exchange", "failure"),
         *("fallback", "flags", "generation", "home", "lane", "latency_ms", "leads", "output"),
-        *("patience", "prediction_id", "probes", "refusal", "route", "sent_at", "started", "unit"),
-        *("user", "values", "variant"),
+        *("patience", "prediction_id", "probes", "refusal", "route", "sent_at", "started"),
+        *("trace", "unit", "user", "values", "variant"),
     )
 
     def __init__(
@@ -73,6 +74,7 @@ class Row:
         self.lane: Lane
         self.home: tuple[Lane, Values] | None = None
         self.exchange: Exchange | None = None
+        self.trace: Trace | None = None
         self.deliver: Callable[[Row], None] = ignore
         self.patience: TimerHandle | None = None
         self.answer: Answer | None = None

@@ -233,4 +233,5 @@ def _record(context: Context, sample: Sample) -> Record:
         route=sample.route,
         asked=sample.asked,
         shadow_of=sample.shadow_of,
+        trace=sample.trace,
     )
