@@ -21,6 +21,7 @@ from dataplane.gateway.problems import PROBLEM_JSON, Refusal
 from dataplane.gateway.respond import failure_of
 from dataplane.gateway.table import Endpoint, Variant
 from dataplane.gateway.tensors import Tensor, read_rows
+from dataplane.gateway.trace import read as read_trace
 from dataplane.gateway.wishes import timeout_of, unit_of
 from serving.validation import Row as Values
 
@@ -75,7 +76,8 @@ class V2:
                 self._infer(exchange, model, version)
             case ["ready"]:
                 _require_method(exchange, b"GET")
-                self._path.later.answer(exchange, self._answer_ready(exchange, model, version))
+                work = self._answer_ready(exchange, model, version)
+                self._path.later.answer(exchange, work, refuse)
             case []:
                 endpoint, variant = self._described(exchange, model, version)
                 _tell(exchange, describe.metadata(endpoint, variant))
@@ -97,6 +99,7 @@ class V2:
             user_id=unit_of(request.parameters, header),
             version=version or None,
             timeout_s=timeout_of(request.parameters, exchange.headers),
+            trace=read_trace(exchange.headers),
         )
         work = self._answer_infer(exchange, question, request, tensors)
         self._path.later.answer(exchange, work, refuse)
@@ -114,11 +117,10 @@ class V2:
         answer_infer(exchange, question.model, request, rows)
 
     async def _answer_ready(self, exchange: Exchange, model: str, version: str) -> None:
-        endpoint = self._snapshot.table.endpoints.get(model)
-        if endpoint is not None and await self._ready(endpoint, version):
-            exchange.respond(200, msgspec.json.encode({"name": model, "ready": True}))
-        else:
-            refuse(exchange, Refusal(503, "not_ready", "this model is not ready", retry_after=1))
+        endpoint = find_endpoint(self._snapshot.table, model)
+        if not await self._ready(endpoint, version):
+            raise Refusal(503, "not_ready", "this model is not ready", retry_after=1)
+        exchange.respond(200, msgspec.json.encode({"name": model, "ready": True}))
 
     def _key(self, exchange: Exchange, method: bytes = b"GET") -> Key:
         key = authenticate(self._snapshot.clients, exchange.authorization)
