@@ -36,6 +36,7 @@ COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
     ("route", "route", pa.string()),
     ("asked", "asked", pa.string()),
     ("shadow_of", "shadow_of", pa.string()),
+    ("trace", "trace", pa.string()),
 )
 
 
