@@ -14,10 +14,11 @@ import msgspec
 
 from dataplane import spool
 from dataplane.gateway.batchers import Batchers
-from dataplane.gateway.batching import Call
+from dataplane.gateway.batching import Call, Prepare
 from dataplane.gateway.carry import carried
 from dataplane.gateway.facts import Facts, is_sampled
 from dataplane.gateway.problems import Refusal
+from dataplane.gateway.replicas import Channels
 from dataplane.gateway.row import Row
 from dataplane.gateway.table import Mirrored, Variant
 from dataplane.spool import ANONYMOUS, PINNED, Compared, SpoolWriter
@@ -46,8 +47,7 @@ class ShadowRow(Row):
 class Mirrors:
     """`observe` sees served rows; `settled` is where the shadows' micro-batches come out.
 
-    `outstanding` tells how many rows the least busy Triton of a variant has; `count` gets the
-    endpoint, the shadow's version and what became of each row.
+    `count` gets the endpoint, the shadow's version and what became of each row.
     """
 
     def __init__(self, *, writer: SpoolWriter, facts: Facts, count: Count) -> None:
@@ -58,8 +58,19 @@ class Mirrors:
         self._under_way: Counter[Pair] = Counter()
         self._dropped: Counter[Pair] = Counter()
         self._telling: asyncio.TimerHandle | None = None
-        self.batchers: Batchers
-        self.outstanding: Callable[[Variant], int] = _nothing
+        self._channels: Channels
+        self._batchers: Batchers
+
+    def start(self, channels: Channels, preparing: Callable[[Variant], Prepare | None]) -> None:
+        """Call it on the event loop; `preparing` is what completes a variant's rows."""
+        self._channels = channels
+        self._batchers = Batchers(
+            channels, finish=self.settled, max_in_flight=CALLS_AT_ONCE, preparing=preparing
+        )
+
+    def keep_only(self, variants: set[Variant]) -> None:
+        """Forget what no table mentions any more."""
+        self._batchers.keep_only(variants)
 
     def observe(self, row: Row) -> None:
         """A row was answered by the model assigned, or from its cache: mirror it if it is due."""
@@ -91,17 +102,13 @@ class Mirrors:
 
     def _mirror(self, row: Row, mirror: Mirrored) -> None:
         variant = mirror.variant
-        busy = BUSY_BATCHES * variant.limits.max_batch
-        if (
-            self._in_flight[_key(variant)] >= mirror.max_in_flight
-            or self.outstanding(variant) >= busy
-        ):
+        if self._in_flight[_key(variant)] >= mirror.max_in_flight or self._is_busy(variant):
             self._drop(row.variant, variant)
             return
         shadow = _shadow_of(row, mirror)
         try:
             shadow.values = carried(row.values, row.variant, variant)
-            self.batchers.of(variant).submit(shadow)
+            self._batchers.of(variant).submit(shadow)
         except Refusal:
             self._drop(row.variant, variant)
         except InvalidFeatures:
@@ -110,6 +117,11 @@ class Mirrors:
         else:
             self._in_flight[_key(variant)] += 1
             self._under_way[row.variant, variant] += 1
+
+    def _is_busy(self, variant: Variant) -> bool:
+        """Whether even the least busy Triton of the shadow has a queue."""
+        rows = (self._channels.at(address).rows for address in variant.spec.addresses)
+        return min(rows, default=0) >= BUSY_BATCHES * variant.limits.max_batch
 
     def _drop(self, served: Variant, shadow: Variant) -> None:
         self._dropped[served, shadow] += 1
@@ -226,7 +238,3 @@ def _status(row: ShadowRow) -> str:
 def _key(variant: Variant) -> tuple[str, str]:
     """A mirror, whatever the generation of the table."""
     return variant.endpoint, variant.key
-
-
-def _nothing(_: Variant) -> int:
-    return 0

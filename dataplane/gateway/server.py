@@ -9,7 +9,8 @@ import structlog
 
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
-from dataplane.gateway import mirror, oip, v2
+from dataplane.gateway import oip, v2
+from dataplane.gateway.assembly import limits_of, siblings_of
 from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.coding import prepare
@@ -21,7 +22,7 @@ from dataplane.gateway.facts import Facts
 from dataplane.gateway.feed import Feed
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.lane import Lanes
-from dataplane.gateway.listener import HttpLimits, HttpServer
+from dataplane.gateway.listener import HttpServer
 from dataplane.gateway.lookup import Lookups
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.mirror import Mirrors
@@ -100,9 +101,9 @@ class Gateway:
             disk=Disk(settings.routing),
             keys=parse_public_keys(settings.routing_public_keys),
         )
-        self._siblings = _siblings(settings, self._figures)
+        self._siblings = siblings_of(settings, self._figures)
         self._http = HttpServer(
-            handler=self._handle, refuse=self._refuse_http, limits=_limits(settings)
+            handler=self._handle, refuse=self._refuse_http, limits=limits_of(settings)
         )
         self._routes: Mapping[bytes, tuple[bytes, Route]] = {
             b"/v1/predict": (b"POST", self._path.predict),
@@ -137,13 +138,7 @@ class Gateway:
             secret=self._settings.unit_hash_key.encode(),
             budget_s=self._settings.gateway_cache_budget_s,
         )
-        self._mirrors.batchers = Batchers(
-            self._channels,
-            finish=self._mirrors.settled,
-            max_in_flight=mirror.CALLS_AT_ONCE,
-            preparing=self._lookups.preparing,
-        )
-        self._mirrors.outstanding = self._outstanding
+        self._mirrors.start(self._channels, self._lookups.preparing)
         self._evidence = SharedEvidence(
             redis_url=self._settings.redis_url, loop=loop, fold=self._guards.fold
         )
@@ -214,7 +209,7 @@ class Gateway:
         variants = {v for each in self.table.endpoints.values() for v in each.variants}
         self._explain.keep_only(variants)
         self._lanes.keep_only(self.table.endpoints)
-        self._mirrors.batchers.keep_only(variants)
+        self._mirrors.keep_only(variants)
         self._keep_replicas(variants)
         self._metrics.forget_others(variants)
         self._guards.follow(self.table)
@@ -225,10 +220,6 @@ class Gateway:
             source=self.table.source,
             lifted=len(lifted),
         )
-
-    def _outstanding(self, variant: Variant) -> int:
-        """Rows outstanding at the least busy Triton of a variant."""
-        return min((self._channels.at(each).rows for each in variant.spec.addresses), default=0)
 
     def _keep_replicas(self, variants: set[Variant]) -> None:
         """Look after the replicas that these variants and their explainers use, and no others."""
@@ -414,20 +405,3 @@ class Gateway:
             replicas=self._channels.replicas,
             more=self._lanes.families(time.perf_counter()),
         )
-
-
-def _siblings(settings: GatewaySettings, figures: Callable[[], bytes]) -> Siblings | None:
-    """The other processes on this port, if there are any."""
-    if not settings.gateway_process:
-        return None
-    names = {each + 1: settings.name_of(each + 1) for each in range(settings.gateway_processes)}
-    return Siblings(names=names, own=settings.gateway_process, figures=figures)
-
-
-def _limits(settings: GatewaySettings) -> HttpLimits:
-    return HttpLimits(
-        max_body=settings.gateway_max_body,
-        max_connections=settings.gateway_max_connections,
-        request_timeout_s=settings.gateway_request_timeout_s,
-        idle_timeout_s=settings.gateway_idle_timeout_s,
-    )

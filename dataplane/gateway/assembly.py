@@ -1,0 +1,25 @@
+"""Parts of a gateway as its settings want them."""
+
+from collections.abc import Callable
+
+from dataplane.gateway.listener import HttpLimits
+from dataplane.gateway.siblings import Siblings
+from dataplane.settings import GatewaySettings
+
+
+def siblings_of(settings: GatewaySettings, figures: Callable[[], bytes]) -> Siblings | None:
+    """The other processes on this port, if there are any."""
+    if not settings.gateway_process:
+        return None
+    names = {each + 1: settings.name_of(each + 1) for each in range(settings.gateway_processes)}
+    return Siblings(names=names, own=settings.gateway_process, figures=figures)
+
+
+def limits_of(settings: GatewaySettings) -> HttpLimits:
+    """What the HTTP server takes."""
+    return HttpLimits(
+        max_body=settings.gateway_max_body,
+        max_connections=settings.gateway_max_connections,
+        request_timeout_s=settings.gateway_request_timeout_s,
+        idle_timeout_s=settings.gateway_idle_timeout_s,
+    )
