@@ -1,9 +1,10 @@
-"""Parts of a gateway as its settings want them."""
+"""Parts of a gateway as its settings and its table want them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dataplane.gateway.listener import HttpLimits
 from dataplane.gateway.siblings import Siblings
+from dataplane.gateway.table import Variant
 from dataplane.settings import GatewaySettings
 
 
@@ -23,3 +24,13 @@ def limits_of(settings: GatewaySettings) -> HttpLimits:
         request_timeout_s=settings.gateway_request_timeout_s,
         idle_timeout_s=settings.gateway_idle_timeout_s,
     )
+
+
+def replicas_of(variants: Iterable[Variant]) -> set[tuple[str, str]]:
+    """Entry and address of all models and explainers that these variants use."""
+    return {
+        (entry, address)
+        for variant in variants
+        for entry in (variant.spec.entry, variant.spec.explainer)
+        for address in variant.spec.addresses
+    }

@@ -10,7 +10,7 @@ import structlog
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
 from dataplane.gateway import oip, v2
-from dataplane.gateway.assembly import limits_of, siblings_of
+from dataplane.gateway.assembly import limits_of, replicas_of, siblings_of
 from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.coding import prepare
@@ -222,14 +222,8 @@ class Gateway:
         )
 
     def _keep_replicas(self, variants: set[Variant]) -> None:
-        """Look after the replicas that these variants and their explainers use, and no others."""
-        used = {
-            (entry, address)
-            for variant in variants
-            for entry in (variant.spec.entry, variant.spec.explainer)
-            for address in variant.spec.addresses
-        }
-        self._channels.keep_only(used)
+        """Look after the replicas that these variants use, and no others."""
+        self._channels.keep_only(replicas_of(variants))
         self._prober.keep_only(self._channels.replicas)
 
     def report(self) -> GatewayReport:
