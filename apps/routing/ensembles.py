@@ -7,6 +7,7 @@ from apps.routing.errors import InvalidWeights
 from apps.routing.plain import MEMBER, SHADOW, VariantFacts
 from contracts.policy import Ensemble
 from contracts.schema import ModelSchema
+from serving.ensemble import EnsembleError, check
 
 WEIGHTED = frozenset({"weighted", "stack"})
 SUM_TOLERANCE = 1e-6
@@ -29,6 +30,7 @@ def check_ensembles(variants: Sequence[VariantFacts]) -> None:
             _check_members(variant, variant.ensemble, by_key, path)
             _check_weights(variant.ensemble, path)
             _check_kind(variant, variant.ensemble, path)
+            _check_as_gateways_do(variant, variant.ensemble, by_key, path)
             used.update(variant.ensemble.members)
     for number, variant in enumerate(variants):
         if variant.role == MEMBER and variant.key not in used:
@@ -61,7 +63,7 @@ def _check_member(owner: VariantFacts, member: VariantFacts | None, key: str, pa
     reason = _difference(owner.version.schema, member.version.schema)
     if reason:
         raise InvalidWeights(f"{key} does not go with {owner.key}: {reason}", field=path)
-    if set(member.version.labels) != set(owner.version.labels):
+    if member.version.labelling.labels != owner.version.labelling.labels:
         raise InvalidWeights(f"{key} answers with other labels than {owner.key}", field=path)
 
 
@@ -113,3 +115,15 @@ def _check_kind(owner: VariantFacts, ensemble: Ensemble, path: str) -> None:
         raise InvalidWeights(
             f"{ensemble.combine} does not combine {kind} answers", field=f"{path}.combine"
         )
+
+
+def _check_as_gateways_do(
+    owner: VariantFacts, ensemble: Ensemble, by_key: Mapping[str, VariantFacts], path: str
+) -> None:
+    """The last word: what a gateway could not combine is not published."""
+    versions = [by_key[key].version for key in ensemble.members]
+    members = [(version.schema.output, version.labelling) for version in versions]
+    try:
+        check(ensemble, owner.version.schema.output, owner.version.labelling, members)
+    except EnsembleError as error:
+        raise InvalidWeights(str(error), field=path) from error

@@ -23,6 +23,8 @@ from contracts.policy import (
     Rule,
 )
 from contracts.schema import FeatureKind, FeatureSpec
+from serving.lookup import StoredFeatures
+from serving.validation import SchemaError
 
 Item = TypeVar("Item")
 
@@ -118,7 +120,7 @@ def _fallback_variant(policy: Policy, place: _Place) -> Iterator[Fault]:
         yield Fault(path, f"{key} is a shadow: nobody may see its answers")
     elif not variant.version.may_serve:
         yield Fault(path, f"{variant.version.key} is not approved for traffic")
-    elif reason := _unlike(variant, place):
+    elif reason := _unlike(variant, place) or _other_shape(variant, place):
         yield Fault(path, f"{key} cannot stand in: {reason}")
 
 
@@ -141,6 +143,14 @@ def _unlike(variant: VariantFacts, place: _Place) -> str:
     kinds = {one.version.schema.output.kind for one in place.serving}
     kind = variant.version.schema.output.kind
     return "" if kinds <= {kind} else f"it gives {kind}, not {', '.join(sorted(kinds))}"
+
+
+def _other_shape(variant: VariantFacts, place: _Place) -> str:
+    """Why an answer of the variant cannot be read as one of those that serve; "" if it can."""
+    one = variant.version.schema.output
+    others = (other.version.schema.output for other in place.serving if other.key != variant.key)
+    alike = all((o.datatype, o.width) == (one.datatype, one.width) for o in others)
+    return "" if alike else f"its output is {one.width} wide of {one.datatype}, theirs is not"
 
 
 def _default(policy: Policy, place: _Place) -> Iterator[Fault]:
@@ -167,8 +177,21 @@ def _lookup(policy: Policy, place: _Place) -> Iterator[Fault]:
     path = f"{POLICY}.lookup"
     if place.endpoint.unit_kind != "user":
         yield Fault(path, "features of a user; here each request is a unit of its own")
-    for number, feature in enumerate(policy.lookup.features):
-        yield from _lookup_feature(feature, place, f"{path}.features[{number}]")
+    faults = [
+        fault
+        for number, feature in enumerate(policy.lookup.features)
+        for fault in _lookup_feature(feature, place, f"{path}.features[{number}]")
+    ]
+    yield from faults or _as_gateways_do(policy.lookup, place, path)
+
+
+def _as_gateways_do(lookup: Lookup, place: _Place, path: str) -> Iterator[Fault]:
+    """The last word: what a gateway could not compile is not published."""
+    for variant in place.serving:
+        try:
+            StoredFeatures(variant.version.schema, lookup)
+        except SchemaError as error:
+            yield Fault(f"{path}.features", f"{variant.version.key}: {error}")
 
 
 def _lookup_feature(feature: LookupFeature, place: _Place, path: str) -> Iterator[Fault]:
@@ -176,7 +199,7 @@ def _lookup_feature(feature: LookupFeature, place: _Place, path: str) -> Iterato
     if spec is None:
         yield Fault(f"{path}.name", f"{feature.name} is not a feature of every variant")
     elif feature.default is None:
-        if spec.required and not spec.nullable:
+        if spec.required and not spec.nullable and spec.default is None:
             yield Fault(f"{path}.default", f"{feature.name} needs one: it is required")
     elif not _is_of(feature.default, spec.kind):
         yield Fault(f"{path}.default", f"{feature.name} is of kind {spec.kind}")

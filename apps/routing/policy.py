@@ -20,6 +20,8 @@ from contracts.policy import (
     Rule,
 )
 from contracts.routing import Limits
+from serving.rules import RuleError
+from serving.rules import check as check_rule
 
 DAY_S = 86_400.0
 MOST_RULES = 50
@@ -125,6 +127,16 @@ def _of_rule(rule: Rule, path: str) -> Iterator[Fault]:
         yield Fault(f"{path}.name", "a rule has a name of up to 80 characters")
     if not 1 <= len(rule.when) <= MOST_CONDITIONS:
         yield Fault(f"{path}.when", f"1 to {MOST_CONDITIONS} conditions")
+    elif not any(fault for condition in rule.when for fault in _of_condition(condition, "")):
+        yield from _as_gateways_do(rule, path)
+
+
+def _as_gateways_do(rule: Rule, path: str) -> Iterator[Fault]:
+    """The last word: what a gateway could not compile is not published."""
+    try:
+        check_rule(rule)
+    except RuleError as error:
+        yield Fault(path, str(error))
 
 
 def _of_condition(condition: Condition, path: str) -> Iterator[Fault]:

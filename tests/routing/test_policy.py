@@ -335,6 +335,10 @@ def test_ensemble__weights__counted_and_summed(
         replace(SECOND, version=version(2, (AMOUNT,))),
         replace(SECOND, version=version(2, kind="regression")),
         replace(SECOND, version=replace(version(2), labelling=Labelling())),
+        replace(
+            SECOND,
+            version=replace(version(2), labelling=Labelling(labels={"1": "on time", "0": "late"})),
+        ),
         replace(SECOND, role="shadow"),
         replace(SECOND, ensemble=Ensemble(combine="mean", members=("second", "stable"))),
     ],
