@@ -30,4 +30,5 @@ def query_baseline(name: str) -> Iterator[None]:
         known[name] = len(captured)
         BASELINES.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
     texts = "\n".join(query["sql"][:200] for query in captured)
-    assert len(captured) == known.get(name), f"{name}: {len(captured)} queries\n{texts}"
+    hint = f"{name}: {len(captured)} queries, not {known.get(name)}; {UPDATE}=1 keeps the number"
+    assert len(captured) == known.get(name), f"{hint}\n{texts}"
