@@ -210,7 +210,8 @@ class Gateway:
         self._explain.keep_only(variants)
         self._lanes.keep_only(self.table.endpoints)
         self._mirrors.keep_only(variants)
-        self._keep_replicas(variants)
+        self._channels.keep_only(replicas_of(variants))
+        self._prober.keep_only(self._channels.replicas)
         self._metrics.forget_others(variants)
         self._guards.follow(self.table)
         log.info(
@@ -220,11 +221,6 @@ class Gateway:
             source=self.table.source,
             lifted=len(lifted),
         )
-
-    def _keep_replicas(self, variants: set[Variant]) -> None:
-        """Look after the replicas that these variants use, and no others."""
-        self._channels.keep_only(replicas_of(variants))
-        self._prober.keep_only(self._channels.replicas)
 
     def report(self) -> GatewayReport:
         """What runs now."""
