@@ -8,6 +8,8 @@ marked on the row. Unit ids go to the store as they came in, and nowhere else.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from hiredis import ReplyError
+
 from contracts.policy import Lookup
 from dataplane.gateway.batching import Prepare
 from dataplane.gateway.row import Row
@@ -57,10 +59,12 @@ class FeatureLookup:
         """What the store has of each unit. Raises Unread."""
         commands = b"".join(self._command(unit) for unit in units)
         replies = await self._store.read(commands, len(units), self._budget_s)
+        if any(map(_is_refusal, replies)):
+            raise Unread("away")
         return {
             unit: self._features.read(reply)
             for unit, reply in zip(units, replies, strict=True)
-            if isinstance(reply, list)  # a key of another type answers with an error
+            if isinstance(reply, list)
         }
 
     def _command(self, unit: str) -> bytes:
@@ -74,6 +78,11 @@ class FeatureLookup:
         if not complete:
             row.flags |= LOOKUP_MISSED
         return complete
+
+
+def _is_refusal(reply: object) -> bool:
+    """An error that is not about the key: loading, out of memory, no permission."""
+    return isinstance(reply, ReplyError) and not str(reply).startswith("WRONGTYPE")
 
 
 class Lookups:
@@ -92,8 +101,7 @@ class Lookups:
 
     async def warm(self, table: Table, seconds: float) -> None:
         """Connect, so that the first request finds the store, if anything is looked up."""
-        variants = (variant for each in table.endpoints.values() for variant in each.variants)
-        if any(variant.stored is not None for variant in variants):
+        if any(each.spec.policy.lookup is not None for each in table.endpoints.values()):
             await self._store.ready(seconds)
 
     def close(self) -> None:

@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Give the connection up."""
+        self.lost = True
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import count
 from typing import Literal
 
-from contracts.policy import Lookup, Mirror
+from contracts.policy import Mirror
 from contracts.routing import BUCKETS, EndpointSpec, Guardrail, Override, VariantSpec
 from dataplane.gateway.rules import RuleSet, compile_rules
 from dataplane.spool import Context
@@ -46,8 +46,14 @@ class Variant:
         self.label = spec.semantic_version or str(spec.number)
         self.private = {each.name: each.pii for each in spec.schema.features if each.pii}
         self.names = frozenset({str(spec.number), spec.semantic_version} - {""})
-        self.stored = _stored(spec, endpoint.policy.lookup)
         self.members: tuple[Variant, ...] = ()
+
+    @cached_property
+    def stored(self) -> StoredFeatures | None:
+        """What is looked up for this version, if it has any of it. Raises SchemaError."""
+        lookup = self.policy.lookup
+        found = StoredFeatures(self.spec.schema, lookup) if lookup is not None else None
+        return found if found and found.names else None
 
     @cached_property
     def schema(self) -> CompiledSchema:
@@ -72,12 +78,6 @@ class Variant:
             sample_rate=self.sample_rate,
             scored=self.spec.schema.output.kind != "regression",
         )
-
-
-def _stored(spec: VariantSpec, lookup: Lookup | None) -> StoredFeatures | None:
-    """What is looked up for this version, if it has any of it. Raises SchemaError."""
-    found = StoredFeatures(spec.schema, lookup) if lookup else None
-    return found if found and found.names else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benchmarks import rig
-from contracts.policy import Lookup, LookupFeature, Policy
+from contracts.policy import Cache, Lookup, LookupFeature, Policy
 from contracts.records import Record
 from contracts.routing import EndpointSpec
 from tests.dataplane.gateway.site import Reply, Site, eventually
@@ -150,6 +150,28 @@ def test_lookup__store_away__served_with_defaults_and_found_again(site: Site) ->
     site.serve(endpoint(site), GATEWAY_STORE_URL=f"redis://127.0.0.1:{closed}/0")
     default = prediction(site.predict("42", x7=0.0, code=1, carrier="AA"))
     assert prediction(ask(site)) == pytest.approx(default)
+    assert looked_up(site) == {"away": 1}
+
+
+def test_lookup__behind_a_cache__each_user_gets_an_answer_of_their_own(site: Site) -> None:
+    policy = Policy(lookup=LOOKUP, cache=Cache(shared=False))
+    site.serve(site.endpoint(policy=policy))
+    store(site, "1", x7=3.0, code=2, carrier="DL")
+    store(site, "2", x7=-3.0, code=2, carrier="DL")
+    first, second = prediction(ask(site, "1")), prediction(ask(site, "2"))
+    assert first != pytest.approx(second)
+    again = ask(site, "1")
+    assert again.json()["cache_hit"]
+    assert prediction(again) == pytest.approx(first)
+
+
+def test_lookup__store_refuses__is_away(site: Site) -> None:
+    site.serve(endpoint(site))
+    site.redis.acl_setuser("default", enabled=True, commands=["-hmget"])
+    try:
+        prediction(ask(site))
+    finally:
+        site.redis.acl_setuser("default", enabled=True, commands=["+hmget"])
     assert looked_up(site) == {"away": 1}
 
 

@@ -1,7 +1,9 @@
 """config.pbtxt is written from the schema alone."""
 
+import msgspec
 import pytest
 
+from contracts.preprocessing import Ordinal, Standardise
 from contracts.schema import FeatureSpec, ModelSchema, OutputSpec, TensorSpec
 from dataplane.triton.config import config_pbtxt, warm_up_row
 from tests.dataplane.triton.models import SCHEMA
@@ -33,6 +35,19 @@ def test_config__native_runtime__uses_tritons_own_warm_up() -> None:
 def test_config__no_replicas__refused() -> None:
     with pytest.raises(ValueError, match="replicas"):
         config_pbtxt(SCHEMA, "flights-v2", 0)
+
+
+def test_warm_up__with_preprocessing__is_a_prepared_row() -> None:
+    steps = (
+        Standardise(inputs=("b",), mean=(1.0,), scale=(2.0,)),
+        Ordinal(inputs=("carrier",), outputs=("code",), categories=(("UA", "AA"),), refuse=True),
+    )
+    tensors = (
+        TensorSpec(name="x", datatype="FP32", features=("a", "b")),
+        TensorSpec(name="code", datatype="INT64", features=("code",)),
+    )
+    schema = msgspec.structs.replace(SCHEMA, tensors=tensors, preprocessing=steps)
+    assert warm_up_row(schema) == {"x": [0.0, 0.5], "code": [1]}
 
 
 @pytest.mark.parametrize(
