@@ -35,7 +35,7 @@ from dataplane.gateway.routing import Disk, Routing, Update
 from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.store import Store
-from dataplane.gateway.table import Endpoint, Table, Variant
+from dataplane.gateway.table import Endpoint, Table
 from dataplane.gateway.units import UnitHasher
 from dataplane.gateway.v2 import V2
 from dataplane.gateway.withdraw import Guards, Overrides
