@@ -12,7 +12,7 @@ from apps.events.errors import NotFound
 from apps.events.models import Event
 from apps.routing import publication, services
 from apps.routing.models import Endpoint, GatewayReport, Override
-from apps.routing.selectors import fleet, read_spec
+from apps.routing.selectors import fleet, read_spec, troubles_of
 from contracts import routing as contract
 from tests.routing.conftest import Caller
 from tests.routing.factories import canary, deployed, make_endpoint, operator, route, stable
@@ -79,6 +79,28 @@ def ramp() -> Endpoint:
     endpoint, one = make_endpoint(), deployed(1)
     route(endpoint, stable(one, 9_000), canary(deployed(2), 1_000), rollout_key=ROLLOUT)
     return endpoint
+
+
+def test_report__breakers_and_replicas_out__told_of_the_endpoint_concerned(
+    redis_client: "redis.Redis",
+) -> None:
+    endpoint, other = make_endpoint(), make_endpoint("other")
+    route(endpoint, stable(deployed(1)))
+    report(
+        redis_client,
+        breakers={"flights/stable": "half_open", "flights-x/stable": "open"},
+        replicas_out=("127.0.0.1:8001", "10.0.0.9:8001"),
+    )
+    services.collect_gateway_reports(now=NOW)
+    assert fleet(now=NOW)[0].replicas_out == ("127.0.0.1:8001", "10.0.0.9:8001")
+    assert [(item.subject, item.state) for item in troubles_of(endpoint)] == [
+        ("stable", "breaker half_open"),
+        ("127.0.0.1:8001", "server out"),
+    ]
+    assert troubles_of(other) == []
+    report(redis_client)
+    services.collect_gateway_reports(now=NOW)
+    assert troubles_of(endpoint) == []
 
 
 def test_collect__new_gateway__appears_once(redis_client: "redis.Redis") -> None:
