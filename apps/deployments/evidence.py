@@ -56,9 +56,10 @@ def _traffic(rollout: Rollout, phases: Sequence[int], now: datetime) -> dict[str
 
 
 def _figures(seen: VariantTraffic, limit_ms: float) -> Figures:
+    errors = sum(seen.errors.get(kind, 0) for kind in ATTRIBUTABLE)
     return Figures(
         requests=seen.requests,
-        errors=sum(seen.errors.get(kind, 0) for kind in ATTRIBUTABLE),
+        errors=errors + seen.fallbacks,  # the client got an answer, but not this variant's
         answered=seen.latency.count,
         slow=seen.slower_than(limit_ms),
         p99_ms=seen.p99_ms,

@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("apps", "controlplane", "contracts", "serving", "dataplane", "embedded", "examples", "training")
+FOLDERS = (
+    "apps",
+    "controlplane",
+    "contracts",
+    "serving",
+    "dataplane",
+    "embedded",
+    "examples",
+    "training",
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 MEDIAN_LINES = 10

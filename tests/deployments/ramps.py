@@ -66,7 +66,13 @@ class Ramp:
         return self.phase().weights()
 
     def serve(
-        self, variant: str, requests: int, *, errors: int = 0, latency_ms: float = 10.0
+        self,
+        variant: str,
+        requests: int,
+        *,
+        errors: int = 0,
+        fallbacks: int = 0,
+        latency_ms: float = 10.0,
     ) -> None:
         """Answers of one second, at the current step."""
         answered = [latency_ms] * min(requests - errors, 50)
@@ -78,6 +84,7 @@ class Ramp:
             phase=self.phase().number,
             requests=requests,
             errors={"model": errors} if errors else {},
+            fallbacks=fallbacks,
         )
         if answered:
             share = (requests - errors) // len(answered)

@@ -105,6 +105,15 @@ def test_rollout__failing_units__rolled_back_to_exactly_the_phase_before() -> No
     assert "beyond chance" in Event.objects.for_object(ramp.rollout.key)[0].reason
 
 
+def test_rollout__failing_units_that_a_fallback_answered__rolled_back_all_the_same() -> None:
+    ramp = started()
+    ramp.fail_units("canary", 40)
+    ramp.serve("canary", 200, fallbacks=40)
+    ramp.serve("stable", 4_000)
+    ramp.tick()
+    assert ramp.rollout.state == "rolled_back"
+
+
 def test_rollout__failures_spread_as_the_traffic__goes_on() -> None:
     ramp = started()
     ramp.serve("canary", 1_000, errors=5)

@@ -205,7 +205,12 @@ def test_failures__of_one_unit__first_kept(redis_client: "redis.Redis", worker: 
 
 def test_rejected__twice_in_a_second__added(redis_client: "redis.Redis", worker: Worker) -> None:
     refused = Rejected(
-        second=int(factories.AT), endpoint="flights", reason="type", feature="hour", count=2, faults=3
+        second=int(factories.AT),
+        endpoint="flights",
+        reason="type",
+        feature="hour",
+        count=2,
+        faults=3,
     )
     send(redis_client, batch(1, rejected=(refused,)), batch(2, rejected=(refused,)))
     drain(worker)

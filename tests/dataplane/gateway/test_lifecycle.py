@@ -1,9 +1,12 @@
 """What a gateway leaves behind when it ends, well or badly: every answered request is counted."""
 
 import os
+import resource
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import rig
@@ -126,3 +129,34 @@ def test_port__taken__ends_with_a_clear_error(site: Site) -> None:
     assert running.child.wait(15) == 1
     assert "address already in use" in (site.state.parent / "second.log").read_text()
     os.kill(first.pid, signal.SIGTERM)
+
+
+def test_spool__disk_full__predictions_go_on_and_what_is_lost_is_counted(site: Site) -> None:
+    site.serve()
+    site.predict()
+    with no_room_on_disk(site):
+        eventually(lambda: site.predict().status == 200 and dropped(site) > 3)
+    lost = dropped(site)
+    assert site.predict().status == 200
+    eventually(lambda: sum(batch.dropped for batch in site.batches()) == lost)
+    assert site.requests_counted() >= 2
+
+
+@contextmanager
+def no_room_on_disk(site: Site) -> Iterator[None]:
+    """Whatever the gateway writes to a file fails, as on a full disk."""
+    assert site.running is not None
+    before = resource.prlimit(site.running.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(site.running.pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(site.running.pid, resource.RLIMIT_FSIZE, before)
+
+
+def dropped(site: Site) -> int:
+    lines = site.get("/metrics").body.decode().splitlines()
+    found = next(
+        line for line in lines if line.startswith("switchyard_gateway_facts_dropped_total ")
+    )
+    return int(found.rpartition(" ")[2])
