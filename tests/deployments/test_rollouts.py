@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from apps.accounts.access import Role
 from apps.accounts.errors import PermissionDenied
@@ -17,11 +18,13 @@ from apps.deployments.errors import (
 from apps.deployments.rollout import Step
 from apps.events.models import Event
 from apps.registry.models import ModelVersion
-from apps.routing.errors import LeaseHeld, VersionNotApproved
+from apps.routing.errors import InvalidSettings, LeaseHeld, VersionNotApproved
 from apps.routing.models import Generation
+from apps.routing.selectors import read_spec
+from apps.routing.services import VariantWeight, update_endpoint
 from tests.deployments.ramps import STEPS, Ramp, planned, started
 from tests.registry.factories import make_model, make_version, person
-from tests.routing.factories import deployed, make_endpoint, operator, route, stable
+from tests.routing.factories import deployed, make_endpoint, operator, route, shadow, stable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,6 +43,47 @@ def test_rollout__created__leases_the_endpoint_and_moves_nobody() -> None:
     ramp.endpoint.refresh_from_db()
     assert ramp.endpoint.lease_holder == ramp.rollout.key
     assert ramp.weights() == {"stable": 10_000}
+
+
+def test_rollout__of_the_shadow__keeps_the_fallback_and_ends_the_mirror() -> None:
+    old, new, spare = deployed(1), deployed(2), deployed(3)
+    endpoint = make_endpoint()
+    backup = VariantWeight(key="backup", role="fallback", version=spare, weight=0)
+    route(endpoint, stable(old), shadow(new), backup)
+    policy = {"mirrors": [{"variant": "shadow"}], "fallback": {"variant": "backup"}}
+    update_endpoint(
+        actor=operator(), endpoint=endpoint, settings={"policy": policy}, reason="shadow first"
+    )
+    endpoint.refresh_from_db()
+    rollout = services.create_rollout(
+        actor=operator(), endpoint=endpoint, candidate=new, steps=STEPS, reason="test"
+    )
+    ramp = Ramp(endpoint, old, new, rollout, timezone.now())
+    ramp.tick()
+    assert ramp.weights() == {"stable": 9_500, "canary": 500, "backup": 0}
+    services.abort(actor=operator(), rollout=ramp.fresh(), reason="no")
+    ramp.fresh()
+    assert ramp.weights() == {"stable": 10_000, "shadow": 0, "backup": 0}
+    restored = read_spec(ramp.endpoint.digest).policy
+    assert (restored.mirrors[0].variant, restored.fallback.variant) == ("shadow", "backup")
+
+
+def test_rollout__candidate_that_the_policy_cannot_follow__refused_when_created() -> None:
+    endpoint = make_endpoint()
+    route(endpoint, stable(deployed(1)))
+    condition = {"subject": "feature", "name": "wind", "comparison": "gt", "value": 20}
+    route(make_endpoint("storm"), stable(deployed(3)))
+    rule = {"name": "storm", "endpoint": "storm", "when": [condition]}
+    update_endpoint(
+        actor=operator(), endpoint=endpoint, settings={"policy": {"rules": [rule]}}, reason="storms"
+    )
+    features = [{"name": "carrier", "kind": "string"}, {"name": "distance", "kind": "float"}]
+    calm = make_version(
+        number=2, stage="production", input_schema={"features": features, "tensors": []}
+    )
+    endpoint.refresh_from_db()
+    with pytest.raises(InvalidSettings, match="wind is not a feature of every variant"):
+        services.create_rollout(actor=operator(), endpoint=endpoint, candidate=calm, reason="test")
 
 
 def test_rollout__first_tick__gives_the_candidate_its_share() -> None:
