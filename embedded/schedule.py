@@ -31,9 +31,8 @@ def run(jobs: Iterable[Job]) -> None:
                 for finished in wait(running, return_when=FIRST_COMPLETED).done:
                     done.add(running.pop(finished))
                     finished.result()
-        except BaseException:
-            cancelled.set()
-            raise
+        finally:
+            cancelled.set()  # when all went well, nobody is left to hear it
 
 
 def reverse(needs: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:

@@ -1,6 +1,7 @@
 """POSTs that may be sent again: `Idempotency-Key` makes the second the answer of the first."""
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -119,11 +120,11 @@ class IdempotentPosts(APIView):
         """Let a replayed answer through; release the key when the view broke."""
         if isinstance(exc, Replayed):
             return exc.response  # type: ignore[return-value]  # DRF finalises any HttpResponse
-        try:
-            return super().handle_exception(exc)
-        except BaseException:
-            self._release()
-            raise
+        with ExitStack() as broken:
+            broken.callback(self._release)
+            answer = super().handle_exception(exc)
+            broken.pop_all()
+        return answer
 
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any

@@ -8,6 +8,7 @@ writes the row and its event. A number whose import failed at the very end is no
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -320,17 +321,18 @@ def _publish(
     place = f"artifacts/{version.model.name}/{version.number}"
     key = f"{place}/model.onnx"
     version.artifact_uri = store.uri(key)
-    try:
+    with ExitStack() as undo:
+        undo.callback(_discard, store, key)
         store.upload(file, key)
         if sample is not None:
-            _keep_sample(store, version, sample, f"{place}/{background.FILE}")
-        _insert(actor, version)
-    except IntegrityError as error:
-        _discard(store, key)
-        raise _taken(version.model, version.semantic_version) from error
-    except BaseException:
-        _discard(store, key)
-        raise
+            sample_key = f"{place}/{background.FILE}"
+            undo.callback(_discard, store, sample_key)
+            _keep_sample(store, version, sample, sample_key)
+        try:
+            _insert(actor, version)
+        except IntegrityError as error:
+            raise _taken(version.model, version.semantic_version) from error
+        undo.pop_all()
     log.info("version.registered", version=version.version_key, digest=version.artifact_digest)
     return version
 
