@@ -138,11 +138,21 @@ def _data(
     return {
         "x": [at.isoformat() for at in first.at] if first else [],
         "series": [
-            {"name": name_of(line), "role": roles.get(line.version, ""), "y": list(values[line])}
+            {
+                "name": name_of(line),
+                "role": roles.get(line.version, ""),
+                "dash": "dot" if line.variant == "canary" and _has_moved_on(line, found) else "",
+                "y": list(values[line]),
+            }
             for line in found
         ],
         **more,
     }
+
+
+def _has_moved_on(line: Line, found: Lines) -> bool:
+    """Whether the version has another role, too: it keeps its colour, so the lines must differ."""
+    return any(other.version == line.version and other != line for other in found)
 
 
 def errors(

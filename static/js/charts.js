@@ -10,7 +10,7 @@
 
   const traces = (data) => data.series.map((series, index) => ({
     x: data.x, y: series.y, name: series.name, type: "scatter", mode: "lines",
-    connectgaps: false, line: { color: colour(series.role) || okabe(index), width: 1.75, shape: series.shape || "linear" },
+    connectgaps: false, line: { color: colour(series.role) || okabe(index), width: 1.75, shape: series.shape || "linear", dash: series.dash || "solid" },
     fill: series.fill ? "tozeroy" : "none",
     hovertemplate: `%{y:${data.hover || ".3~g"}}${data.unit ? " " + data.unit : ""}<extra>${series.name}</extra>`,
   }));
