@@ -4,13 +4,15 @@ The same file explains every model. It asks the graph through the very file that
 the puller puts beside this one as `served.py`; nothing is unpickled. shap's permutation explainer
 sees each feature as a number that stands for its cells, whatever their types, so text and missing
 values are explained as they are sent. It runs at a lower priority than what serves predictions,
-and reads shap at the first question only: that takes seconds and 200 MB.
+and reads shap at the first question only: that takes seconds and 200 MB. From then on it gives way
+to everything on the machine.
 """
 
 import contextlib
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -104,11 +106,31 @@ def tensors_of(features: list[Cells], tensors: Tensors, codes: Any) -> Tensors:
     return mixed
 
 
-def permutation_values(ask: Callable[[Any], Any], background: Any, row: Any) -> Any:
-    """Shapley values of `row` against `background`, by shap over `PERMUTATIONS` both ways."""
+@lru_cache(maxsize=1)
+def read_shap() -> Any:
+    """The library. On a busy machine it would never arrive at the priority of what follows."""
     os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than it saves
     import shap
 
+    give_way()
+    return shap
+
+
+def give_way() -> None:
+    """Let everything else on this machine go first.
+
+    Where Linux shares the processors out by session, a niceness counts within the session only:
+    hence one of its own, with that niceness as a whole.
+    """
+    with contextlib.suppress(OSError):
+        os.setsid()
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(NICE))
+
+
+def permutation_values(ask: Callable[[Any], Any], background: Any, row: Any) -> Any:
+    """Shapley values of `row` against `background`, by shap over `PERMUTATIONS` both ways."""
+    shap = read_shap()
     masker = shap.maskers.Independent(background, max_samples=len(background))
     explainer = shap.PermutationExplainer(ask, masker, seed=SEED)
     evaluations = PERMUTATIONS * (2 * background.shape[1] + 1)
@@ -185,25 +207,12 @@ def _text(array: Any) -> Any:
     return np.array(cells, dtype=np.object_).reshape(array.shape)
 
 
-def _give_way() -> None:
-    """Let everything else on this machine go first.
-
-    Where Linux shares the processors out by session, a niceness counts within the session only:
-    hence one of its own, with that niceness as a whole.
-    """
-    os.nice(NICE)
-    with contextlib.suppress(OSError):
-        os.setsid()
-        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
-            file.write(str(NICE))
-
-
 class TritonPythonModel:
     """What Triton's Python backend calls."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load graph and background; what is raised here fails the load."""
-        _give_way()
+        os.nice(NICE)
         if find_spec("shap") is None:
             raise ModuleNotFoundError("this Triton's Python environment has no shap")
         config = json.loads(args["model_config"])
