@@ -142,6 +142,10 @@ class SharedEvidence(threading.Thread):
             except redis.RedisError as error:
                 self._lost(error)
                 self._bell.wait(AWAY_S)
+            except Exception:  # a thread that died here would leave the gateway to itself
+                log.exception("evidence.failed")
+                self.connected = False
+                self._bell.wait(AWAY_S)
 
     def _turn(self) -> None:
         """Post what is pending and read what is new, in one round trip."""
@@ -170,7 +174,7 @@ class SharedEvidence(threading.Thread):
             for number, fields in streams.get(_stream(key).encode(), ()):
                 self._read_to[key] = number
                 found.append(_finding(key, fields))
-        if found:
+        if found and not self._halt:
             self._loop.call_soon_threadsafe(self._fold, found)
         return any(len(entries) >= READ_AT_ONCE for entries in streams.values())
 

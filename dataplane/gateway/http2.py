@@ -354,11 +354,12 @@ def timeout_header(seconds: float) -> bytes:
 def header(name: bytes, value: bytes) -> bytes:
     """One more literal of a header block; the name has at most 126 bytes."""
     size = len(value)
-    length = bytes((size,)) if size < 0x7F else b"\x7f" + _varint(size - 0x7F)
+    length = bytes((size,)) if size < 0x7F else b"\x7f" + varint(size - 0x7F)
     return b"\x00" + bytes((len(name),)) + name + length + value
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first, as HPACK and protobuf write numbers."""
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)

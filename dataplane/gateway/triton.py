@@ -11,7 +11,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from contracts.records import ErrorKind
 from dataplane.gateway import http2
-from dataplane.gateway.http2 import GrpcError
+from dataplane.gateway.http2 import GrpcError, varint
 from dataplane.gateway.replicas import Replica, is_missing
 from dataplane.gateway.table import Variant
 from serving.validation import Row as Values
@@ -99,7 +99,7 @@ class Model:
             head = self._heads[count] = self._head(count)
         parts = [head]
         for tensor in self._schema.pack(rows):
-            parts += (_RAW_INPUT_CONTENTS, _varint(len(tensor)), tensor)
+            parts += (_RAW_INPUT_CONTENTS, varint(len(tensor)), tensor)
         return b"".join(parts)
 
     def _head(self, count: int) -> bytes:
@@ -124,12 +124,3 @@ def _call_failed(error: GrpcError) -> CallFailed:
     if kind == "unavailable" and is_missing(error):
         kind = "model"
     return CallFailed(kind, error.detail)
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)

@@ -63,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("processes", ["1", "2"])
+@pytest.mark.parametrize("processes", ["1", pytest.param("2", marks=pytest.mark.proof)])
 async def test_sigterm__kept_connections_under_load__each_is_answered_and_told_to_close(
     site: Site, processes: str
 ) -> None:

@@ -88,6 +88,7 @@ def test_processes__sigterm_mid_traffic__answer_what_was_asked(pair: Site) -> No
     eventually(lambda: sum(counted(pair, name) for name in NAMES) == len(statuses))
 
 
+@pytest.mark.proof
 def test_parent__killed__its_children_drain_and_end(pair: Site) -> None:
     orphans = children(pair)
     assert pair.running is not None
@@ -95,6 +96,7 @@ def test_parent__killed__its_children_drain_and_end(pair: Site) -> None:
     assert not psutil.wait_procs(orphans, timeout=15)[1]
 
 
+@pytest.mark.proof
 def test_candidate__fails_at_either_process__both_withdraw_and_keep_to_it(pair: Site) -> None:
     pair.publisher.publish(pair.canary(2_000, guardrails=(GUARDRAIL,)))
     eventually(lambda: all(generation(pair, name) == 2 for name in NAMES))
