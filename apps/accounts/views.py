@@ -26,6 +26,7 @@ from apps.events.models import ChainedEvent, Event
 
 SIGN_IN = "accounts/sign_in.html"
 CHANGE = "accounts/password.html"
+LONGEST_NAME = 150
 TOO_MANY = "Too many failed attempts. Wait a quarter of an hour and try again."
 
 
@@ -36,6 +37,13 @@ class SignInForm(AuthenticationForm):
         "invalid_login": "That user name and password do not go together.",
         "inactive": "This account is deactivated.",
     }
+
+    def clean_username(self) -> str:
+        """A name longer than any person's is nobody's; axes could not even note the failure."""
+        name: str = self.cleaned_data["username"]
+        if len(name) > LONGEST_NAME:
+            raise ValidationError(f"A user name has at most {LONGEST_NAME} characters.")
+        return name
 
 
 @method_decorator(never_cache, name="dispatch")

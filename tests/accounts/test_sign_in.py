@@ -43,6 +43,20 @@ def test_sign_in__wrong_password__says_no_more_than_that(client: Client) -> None
     assert b"do not go together" in answer.content
 
 
+@pytest.mark.parametrize("field", ["username", "password"])
+def test_sign_in__field_left_empty__named_beside_it(client: Client, field: str) -> None:
+    data = {"username": "ada", "password": "x", field: ""}
+    answer = client.post("/sign-in/", data)
+    _, _, after = answer.content.decode().partition(f'name="{field}"')
+    assert "This field is required." in after.partition("</div>")[0]
+
+
+def test_sign_in__name_longer_than_any__refused_in_words(client: Client) -> None:
+    answer = client.post("/sign-in/", {"username": "a" * 5_000, "password": "x"})
+    assert answer.status_code == 200
+    assert b"at most" in answer.content
+
+
 def test_sign_in__deactivated__refused(client: Client, ada: User) -> None:
     services.deactivate_user(actor=factories.TESTS, user=ada, reason="left")
     assert sign_in(client) == 200
