@@ -32,6 +32,7 @@ WIRE_FACTOR = 8  # bytes on the wire for each byte of a chunked body that may be
 LISTS = frozenset({b"traceparent", b"tracestate"})
 _FRAMING = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
 _ONCE = frozenset({b"authorization", b"host"})
+_SELDOM = KEPT | _FRAMING | _ONCE
 _NONE: Mapping[bytes, bytes] = {}
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -102,6 +103,8 @@ class Connection(asyncio.Protocol):
         self.receiving = False
         self.closing = False
         self._limits = server.limits
+        self._max_headers = server.limits.max_headers
+        self._max_head = server.limits.max_head
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[Exchange] = deque()
         self._waiting: deque[Exchange] = deque()
@@ -183,13 +186,15 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._exchange.path += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
+        if self._head_bytes > self._max_head:
+            self._fail(431, "the path is too large")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers += 1
-        self._count_head(len(name) + len(value))
-        if self._headers > self._limits.max_headers:
-            self._fail(431, "too many headers")
+        self._head_bytes += len(name) + len(value)
+        if self._headers > self._max_headers or self._head_bytes > self._max_head:
+            self._fail(431, "the request head is too large, or has too many headers")
         if self._in_body:
             return  # a trailer: nothing that it says is believed
         lowered = name.lower()
@@ -200,28 +205,21 @@ class Connection(asyncio.Protocol):
             self._host = True
         elif lowered == b"content-length" and int(value) > self._limits.max_body:
             self._fail(413, "the body is too large")
-        elif lowered in KEPT:
-            self._keep(lowered, value)
-        elif lowered in _ONCE:
-            self._twice()
-        elif lowered in _FRAMING:
-            self._framing_header(lowered, value.strip().lower())
+        elif lowered in _SELDOM:
+            self._seldom_header(lowered, value)
 
     def on_headers_complete(self) -> None:
         self._in_body = True
         exchange = self._exchange
         exchange.method = self._parser.get_method()
         version = self._parser.get_http_version()
-        exchange.keep_alive = version == "1.1"
-        if version not in ("1.1", "1.0"):
-            self._fail(400, "this version of HTTP is not spoken here")
-        elif not self._host and exchange.keep_alive:
+        if version != "1.1":
+            self._old_version(exchange, version)
+        elif not self._host:
             self._fail(400, "the Host header is missing")
         elif exchange.method == b"CONNECT":
             self._fail(400, "this is no proxy")
-        elif self._chunked and not exchange.keep_alive:
-            self._fail(400, "HTTP/1.0 has no chunks")
-        elif self._expects and exchange.keep_alive and not self.closing:
+        elif self._expects and not self.closing:
             self._continue_due = True
             self._say_continue()
 
@@ -240,7 +238,8 @@ class Connection(asyncio.Protocol):
         if self.closing or self._ended:
             return
         exchange = self._exchange
-        exchange.path = _path(exchange.path)
+        if exchange.path[:1] != b"/" or b"?" in exchange.path:
+            exchange.path = _path(exchange.path)
         exchange.body = bytes(self._body)
         if self.server.draining or not self._parser.should_keep_alive():
             exchange.keep_alive = False
@@ -249,7 +248,12 @@ class Connection(asyncio.Protocol):
         self._reset()
         if self._unusual:
             self._reset_rest()
-        self._admit(exchange)
+        if self._waiting or self._blocked or len(self._pending) >= self._limits.max_pipelined:
+            self._wait(exchange)
+        else:
+            self._pending.append(exchange)
+            exchange.started = time.perf_counter()
+            self.server.handler(exchange)
 
     # What the rest of the gateway calls
 
@@ -306,13 +310,10 @@ class Connection(asyncio.Protocol):
         self.closing = True
         self._transport.abort()
 
-    def _admit(self, exchange: Exchange) -> None:
-        """Begin with a request, or let it wait for its turn."""
-        if self._waiting or self._blocked or len(self._pending) >= self._limits.max_pipelined:
-            self._waiting.append(exchange)
-            self._throttle()
-        else:
-            self._begin(exchange)
+    def _wait(self, exchange: Exchange) -> None:
+        """Let a request wait for its turn, which may have come."""
+        self._waiting.append(exchange)
+        self._start_waiting()
 
     def _begin(self, exchange: Exchange) -> None:
         self._pending.append(exchange)
@@ -358,6 +359,14 @@ class Connection(asyncio.Protocol):
         """Two of a header that decides something may be read in two ways."""
         self._fail(400, "a header that may come once came twice")
 
+    def _seldom_header(self, name: bytes, value: bytes) -> None:
+        if name in _ONCE:
+            self._twice()
+        elif name in KEPT:
+            self._keep(name, value)
+        else:
+            self._framing_header(name, value.strip().lower())
+
     def _keep(self, name: bytes, value: bytes) -> None:
         headers = self._exchange.headers
         if name in headers:
@@ -365,6 +374,13 @@ class Connection(asyncio.Protocol):
                 self._twice()
             value = headers[name] + b"," + value
         self._exchange.headers = {**headers, name: value}
+
+    def _old_version(self, exchange: Exchange, version: str) -> None:
+        exchange.keep_alive = False
+        if version != "1.0":
+            self._fail(400, "this version of HTTP is not spoken here")
+        elif self._chunked:
+            self._fail(400, "HTTP/1.0 has no chunks")
 
     def _framing_header(self, name: bytes, value: bytes) -> None:
         self._unusual = True
@@ -378,11 +394,6 @@ class Connection(asyncio.Protocol):
             self._expects = True
         else:
             self._fail(417, "no expectation but 100-continue can be met")
-
-    def _count_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > self._limits.max_head:
-            self._fail(431, "the request head is too large")
 
     def _count_unfinished(self, size: int) -> None:
         """Bound what no callback shows: half a header, chunk sizes and their extensions."""
@@ -411,7 +422,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         exchange.keep_alive = False
         exchange.fault = (status, detail)
-        self._admit(exchange)
+        self._wait(exchange)
 
 
 def _path(target: bytes) -> bytes:

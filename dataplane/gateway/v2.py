@@ -99,6 +99,7 @@ class V2:
             user_id=unit_of(request.parameters, header),
             version=version or None,
             timeout_s=timeout_of(request.parameters, exchange.headers),
+            size=len(exchange.body),
             trace=read_trace(exchange.headers),
         )
         work = self._answer_infer(exchange, question, request, tensors)
