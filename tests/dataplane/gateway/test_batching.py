@@ -21,7 +21,7 @@ class SlowModel:
         self.asked: list[int] = []
         self.seconds: list[float] = []
 
-    async def infer(self, rows: Sequence[Any], seconds: float) -> bytes:
+    async def infer(self, rows: Sequence[Any], seconds: float, *_: object) -> bytes:
         self.asked.append(len(rows))
         self.seconds.append(seconds)
         await self.release.wait()
