@@ -187,7 +187,7 @@ def _lookup(policy: Policy, place: _Place) -> Iterator[Fault]:
 
 def _as_gateways_do(lookup: Lookup, place: _Place, path: str) -> Iterator[Fault]:
     """The last word: what a gateway could not compile is not published."""
-    for variant in place.serving:
+    for variant in place.variants.values():
         try:
             StoredFeatures(variant.version.schema, lookup)
         except SchemaError as error:
@@ -219,11 +219,19 @@ def _mirror(mirror: Mirror, place: _Place, path: str) -> Iterator[Fault]:
     elif reason := _unlike(variant, place):
         yield Fault(f"{path}.variant", f"{mirror.variant} cannot be compared: {reason}")
     for number, name in enumerate(mirror.segments):
-        inner = f"{path}.segments[{number}]"
-        if name not in place.features:
-            yield Fault(inner, f"{name} is not a feature of every variant")
-        elif place.features[name].pii:
-            yield Fault(inner, f"{name} is private: it is not kept in the clear")
+        if reason := _no_segment(name, place):
+            yield Fault(f"{path}.segments[{number}]", reason)
+
+
+def _no_segment(name: str, place: _Place) -> str:
+    """Why the rows of every variant that may answer cannot be split by the feature."""
+    for variant in place.variants.values():
+        found = {item.name: item for item in variant.version.schema.features}
+        if variant.role != SHADOW and name not in found:
+            return f"{name} is not a feature of every variant"
+        if name in found and found[name].pii:
+            return f"{name} is private: it is not kept in the clear"
+    return ""
 
 
 def _rules(policy: Policy, place: _Place) -> Iterator[Fault]:
@@ -307,9 +315,20 @@ def _without(policy: Policy, paths: Collection[str], place: _Place) -> Policy:
 
 
 def _lookup_without(lookup: Lookup | None, place: _Place) -> Lookup | None:
-    """The lookup of features that at least one variant takes; who takes none ignores them."""
+    """The lookup of features that at least one variant takes; who takes none ignores them.
+
+    A default that some variant cannot take ends its feature: no gateway could compile it.
+    """
     if lookup is None or place.endpoint.unit_kind != "user":
         return None
     taken = {item.name for one in place.serving for item in one.version.schema.features}
-    features = tuple(feature for feature in lookup.features if feature.name in taken)
+    features = tuple(
+        feature
+        for feature in lookup.features
+        if feature.name in taken and not any(_as_gateways_do(_only(lookup, feature), place, ""))
+    )
     return msgspec.structs.replace(lookup, features=features) if features else None
+
+
+def _only(lookup: Lookup, feature: LookupFeature) -> Lookup:
+    return msgspec.structs.replace(lookup, features=(feature,))

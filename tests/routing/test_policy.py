@@ -21,6 +21,7 @@ from apps.routing.plain import (
 from apps.routing.policy import complete
 from contracts.policy import Breaker, Ensemble, Mirror, Policy
 from contracts.schema import FeatureSpec, Labelling, ModelSchema, OutputKind, OutputSpec
+from dataplane.gateway.table import compile_endpoint
 from serving.allocation import allocate
 
 AMOUNT = FeatureSpec(name="amount", kind="float")
@@ -188,8 +189,7 @@ def test_policy__on_the_way_back__what_has_no_place_is_left_out(
 ) -> None:
     found = fitted(STABLE, may_leave_out=PARTS, **policy)
     assert [fault.path for fault in found.left_out] == [f"settings.policy.{path}"]
-    if not path.startswith("lookup.features[0].default"):
-        assert found.policy == Policy()
+    assert found.policy == Policy()
 
 
 @pytest.mark.parametrize(
@@ -219,6 +219,16 @@ def test_policy__that_fits__whole_in_the_specification() -> None:
     found = fitted(STABLE, BACKUP, SHADOW, **policy)
     assert (found.refused, found.left_out) == ((), ())
     assert found.policy == msgspec.convert(policy, Policy)
+    facts = with_ensemble(MEAN, SECOND, BACKUP, SHADOW)
+    assert compile_endpoint(compile_spec(endpoint(**policy), facts), "digest").mirrors
+
+
+def test_lookup__default_that_one_variant_cannot_take__never_published() -> None:
+    few = (AMOUNT, CARRIER, FeatureSpec(name="trips", kind="string", required=False), EMAIL)
+    backup = replace(BACKUP, version=version(2, few))
+    lookup = {"features": [{"name": "trips", "default": 0}]}
+    assert fitted(STABLE, backup, lookup=lookup).refused
+    assert fitted(STABLE, backup, may_leave_out=PARTS, lookup=lookup).policy.lookup is None
 
 
 def test_fallback__to_a_shadow_or_the_unapproved__refused() -> None:
