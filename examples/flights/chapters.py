@@ -147,6 +147,18 @@ def explain_answers(scene: Scene) -> None:
         step.see(f"{agreed} agree, {len(asked) - agreed} came while the table switched")
 
 
+def explain_a_prediction(scene: Scene) -> None:
+    expected = "what each feature contributed adds up to the prediction"
+    with scene.ledger.step("explain one prediction of v2", expected=expected) as step:
+        found = operations.explain(scene)
+        contributions = found["contributions"]
+        gap = found["base_value"] + sum(contributions.values()) - found["prediction"]
+        step.require(abs(gap) < 1e-4, f"they miss it by {gap}")
+        step.require(found["model_version"] == semantic("v2"), str(found["model_version"]))
+        most = ", ".join(f"{name} {value:+.3f}" for name, value in list(contributions.items())[:3])
+        step.see(f"{found['output']} {found['prediction']:.3f}: {found['base_value']:.3f}, {most}")
+
+
 def withdraw_v4(scene: Scene) -> None:
     expected = "rolled back on errors; the users are answered by v2 again"
     with scene.ledger.step("promote v4 and ramp it", expected=expected) as step:
@@ -201,7 +213,7 @@ def close_the_books(scene: Scene) -> None:
         watch(
             lambda: operations.books(scene),
             until=lambda found: found == saw,
-            describe=lambda found: f"counted {_told(found)}" if found != saw else "equal",
+            describe=lambda found: _compared(found, saw),
             tell=scene.ledger.tell,
             timeout_s=BOOKS_S,
         )
@@ -238,6 +250,14 @@ def _why(rollout: dict[str, Any]) -> str:
 def _told(found: sightings.Books) -> str:
     versions = ", ".join(f"{version} {count}" for version, count in found.recorded.items())
     return f"{versions}, failed {found.failed}, labels {sum(found.labelled.values())}"
+
+
+def _compared(found: sightings.Books, saw: sightings.Books) -> str:
+    if found == saw:
+        return "equal"
+    if _told(found) != _told(saw):
+        return f"counted {_told(found)}; the client saw {_told(saw)}"
+    return f"answered {found.answered}; the client saw {saw.answered}"
 
 
 def _span(times: list[float]) -> str:

@@ -1,9 +1,10 @@
 """What the people of the story do, each through the REST API, waiting for the result."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from examples.flights.client import Account
+from examples.flights.client import Account, Refused
 from examples.flights.ledger import Deviation, watch
 from examples.flights.models import LABEL_MAP
 from examples.flights.register import MODEL_NAME, Registered
@@ -12,6 +13,7 @@ from examples.flights.sightings import Books
 from examples.flights.traffic import Answer
 
 VALIDATION_TIMEOUT_S = 60.0
+EXPLAINER_S = 120.0
 DEPLOYMENT_TIMEOUT_S = 90.0
 FINISHED_ROLLOUTS = frozenset({"completed", "rolled_back", "aborted"})
 
@@ -179,6 +181,29 @@ def predict_pinned(scene: Scene, number: str) -> Any:
         return client.post("/v1/predict", question)
 
 
+def explain(scene: Scene) -> Any:
+    """Why one flight is called late or not; asked until the explainer has read what it needs."""
+    flight = scene.registered["v2"].model.example[0]
+    question = {"model": ENDPOINT, "features": flight, "user_id": "N0"}
+
+    def ask() -> Any:
+        with Account(url=scene.places.gateway, token=scene.places.tokens["client"]) as client:
+            try:
+                return client.post("/v1/explain", question)
+            except Refused as refused:
+                if refused.status not in (409, 504):
+                    raise
+                return {"refused": str(refused)}
+
+    return watch(
+        ask,
+        until=lambda found: "refused" not in found,
+        describe=lambda found: str(found.get("refused", "explained")),
+        tell=scene.ledger.tell,
+        timeout_s=EXPLAINER_S,
+    )
+
+
 def retire(scene: Scene, name: str) -> str:
     """Take a version out of service for good; the stage reached."""
     path = f"/models/{MODEL_NAME}/versions/{scene.number(name)}"
@@ -208,8 +233,11 @@ def books(scene: Scene) -> Books:
         name: scene.operator.get(f"/models/{MODEL_NAME}/versions/{number}/performance")["accuracy"]
         for name, number in scene.numbers.items()
     }
+    answered: Counter[str] = Counter()
+    for line in traffic["variants"]:  # one for each version that had the role
+        answered[line["variant"]] += line["requests"] - line["failed"]
     return Books(
-        answered={v["variant"]: v["requests"] - v["failed"] for v in traffic["variants"]},
+        answered=dict(answered),
         failed=traffic["totals"]["failed"],
         recorded={semantic(n): found["sampled"] for n, found in performance.items()},
         labelled={semantic(n): found["total"] for n, found in performance.items()},

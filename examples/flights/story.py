@@ -25,6 +25,7 @@ CHAPTERS = (
     chapters.go_live,
     chapters.ramp_v2,
     chapters.explain_answers,
+    chapters.explain_a_prediction,
     chapters.withdraw_v4,
     chapters.withdraw_v3,
     chapters.refuse_the_archived,
