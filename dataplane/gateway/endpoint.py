@@ -97,9 +97,9 @@ class PredictPath:
                 request.user_id,
                 request.version,
                 timeout_s,
-                size=len(exchange.body),
-                features=request.features,
-                trace=read_trace(exchange.headers) if exchange.headers else None,
+                len(exchange.body),
+                request.features,
+                read_trace(exchange.headers) if exchange.headers else None,
             )
             if request.instances:
                 self._predict_list(exchange, key, question, request)

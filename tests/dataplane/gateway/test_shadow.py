@@ -1,5 +1,6 @@
 """Shadows: compared with what was served, and without any effect on it."""
 
+import socket
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 from benchmarks import rig
 from contracts.policy import Mirror, Policy
 from contracts.records import Comparison, Record
-from contracts.routing import EndpointSpec, VariantSpec
+from contracts.routing import EndpointSpec, Limits, VariantSpec
 from contracts.schema import FeatureSpec
 from tests.dataplane.gateway.site import Site, eventually
 
@@ -137,6 +138,25 @@ def test_shadow__no_room__drops_and_counts_and_serves(site: Site) -> None:
     assert comparisons(site)[""].rows == 0
     text = site.get("/metrics").body.decode()
     assert 'shadow_rows_total{endpoint="rig",version="rig/2",result="dropped"} 5' in text
+
+
+def test_shadow__its_server_hangs__serves_as_if_there_were_none(site: Site) -> None:
+    """Two rows wait for it until their deadline, the others find no room; nobody else waits."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        hung = rig.variant(2, address, key="shadow", role="shadow")
+        spec = shadowed(site, hung, max_in_flight=2)
+        site.serve(msgspec.structs.replace(spec, limits=Limits(deadline_ms=2_000)))
+        served = [site.predict(f"u{number}") for number in range(6)]
+        assert [reply.status for reply in served] == [200] * 6
+        eventually(lambda: (all_ := comparisons(site).get("")) and not_compared(all_) == 6)
+    found = comparisons(site)[""]
+    assert (found.rows, found.dropped >= 4) == (0, True)
+    assert all(not each.errors for batch in site.batches() for each in batch.counters)
+
+
+def not_compared(found: Comparison) -> int:
+    return found.dropped + sum(found.errors.values())
 
 
 @pytest.mark.parametrize("segment", ["x0", "unknown"])
