@@ -21,7 +21,9 @@ class Siblings:
 
     async def start(self) -> None:
         """Answer the others."""
-        self._server = await asyncio.start_unix_server(self._tell, path=_address(self._own))
+        self._server = await asyncio.start_unix_server(
+            self._tell, path=_address(self._names[self._own])
+        )
 
     def stop(self) -> None:
         """Answer no more."""
@@ -30,16 +32,17 @@ class Siblings:
 
     async def figures(self) -> bytes:
         """Everybody's, labelled with the process; one that does not answer is left out."""
-        told = await asyncio.gather(*map(self._ask, self._names))
+        told = await asyncio.gather(*map(self._ask, self._names.items()))
         named = zip(self._names.values(), told, strict=True)
         return merged({name: text for name, text in named if text is not None})
 
-    async def _ask(self, number: int) -> bytes | None:
+    async def _ask(self, sibling: tuple[int, str]) -> bytes | None:
+        number, name = sibling
         if number == self._own:
             return self._figures()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(ASK_S):
-                reader, writer = await asyncio.open_unix_connection(sock=_socket_to(number))
+                reader, writer = await asyncio.open_unix_connection(sock=_socket_to(name))
                 with contextlib.closing(writer):
                     return await reader.read(-1)
         return None
@@ -72,17 +75,17 @@ def _labelled(sample: str, process: str) -> str:
     return f'{name}{{process="{process}"}} {value}'
 
 
-def _socket_to(number: int) -> socket.socket:
+def _socket_to(name: str) -> socket.socket:
     """Connected here, as uvloop cannot connect to abstract names. Raises OSError."""
     connected = socket.socket(socket.AF_UNIX)
     try:
         connected.setblocking(False)
-        connected.connect(_address(number))
+        connected.connect(_address(name))
     except OSError:
         connected.close()
         raise
     return connected
 
 
-def _address(number: int) -> str:
-    return f"\0switchyard-gateway-{os.getppid()}-{number}"
+def _address(name: str) -> str:
+    return f"\0switchyard-{os.getppid()}-{name}"
