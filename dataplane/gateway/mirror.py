@@ -23,7 +23,7 @@ from dataplane.gateway.row import Row
 from dataplane.gateway.table import Mirrored, Variant
 from dataplane.spool import ANONYMOUS, PINNED, Compared, SpoolWriter
 from serving.labels import Answer
-from serving.validation import InvalidFeatures
+from serving.validation import InvalidFeatures, SchemaError
 
 CALLS_AT_ONCE = 1
 BUSY_BATCHES = 4  # rows outstanding at a Triton, in full batches, from which on it is left alone
@@ -111,7 +111,7 @@ class Mirrors:
             self._batchers.of(variant).submit(shadow)
         except Refusal:
             self._drop(row.variant, variant)
-        except InvalidFeatures:
+        except (InvalidFeatures, SchemaError):
             shadow.detail = MISFIT
             self._write([shadow], time.time())
         else:
