@@ -38,6 +38,9 @@ class GatewaySettings(BaseSettings):
     gateway_warm_s: float = 0.1
     gateway_probe_s: float = 1.0
     gateway_max_body: int = 1_048_576
+    gateway_max_head: int = 16_384
+    gateway_max_headers: int = 64
+    gateway_max_pipelined: int = 64
     gateway_max_connections: int = 10_000
     gateway_request_timeout_s: float = 10.0
     gateway_idle_timeout_s: float = 75.0

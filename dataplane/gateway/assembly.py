@@ -20,6 +20,9 @@ def limits_of(settings: GatewaySettings) -> HttpLimits:
     """What the HTTP server takes."""
     return HttpLimits(
         max_body=settings.gateway_max_body,
+        max_head=settings.gateway_max_head,
+        max_headers=settings.gateway_max_headers,
+        max_pipelined=settings.gateway_max_pipelined,
         max_connections=settings.gateway_max_connections,
         request_timeout_s=settings.gateway_request_timeout_s,
         idle_timeout_s=settings.gateway_idle_timeout_s,
