@@ -11,9 +11,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.access import HUMAN_ROLES, SERVICE_ROLES, Role
+from apps.events.columns import choices, matches, one_of
 
 TIER_PATTERN = r"^[a-z0-9][a-z0-9-]{0,39}$"
-ROLE_CHOICES = [(role.value, role.value) for role in Role]
+ROLE_CHOICES = choices(Role)
 # In the order of the enum: a set's order would make migrations of its own.
 HUMAN_ROLE_VALUES = [role.value for role in Role if role in HUMAN_ROLES]
 SERVICE_ROLE_VALUES = [role.value for role in Role if role in SERVICE_ROLES]
@@ -57,9 +58,7 @@ class Membership(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["user", "team", "role"], name="membership_once"),
-            models.CheckConstraint(
-                condition=Q(role__in=HUMAN_ROLE_VALUES), name="membership_human_role"
-            ),
+            one_of("membership_human_role", "role", HUMAN_ROLE_VALUES),
         )
 
     def __str__(self) -> str:
@@ -91,9 +90,7 @@ class ServiceAccount(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = (
-            models.CheckConstraint(
-                condition=Q(role__in=SERVICE_ROLE_VALUES), name="service_account_role"
-            ),
+            one_of("service_account_role", "role", SERVICE_ROLE_VALUES),
             models.CheckConstraint(
                 condition=Q(requests_per_second__gte=0), name="service_account_rate"
             ),
@@ -102,9 +99,7 @@ class ServiceAccount(models.Model):
                 name="service_account_burst",
             ),
             models.CheckConstraint(condition=Q(budget__gte=0), name="service_account_budget"),
-            models.CheckConstraint(
-                condition=Q(tier="") | Q(tier__regex=TIER_PATTERN), name="service_account_tier"
-            ),
+            matches("service_account_tier", "tier", TIER_PATTERN, or_empty=True),
         )
 
     def __str__(self) -> str:

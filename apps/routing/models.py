@@ -9,11 +9,11 @@ from django.db.models import F, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Now
 
 from apps.accounts.models import Team
+from apps.events.columns import matches, one_of
 from apps.registry.models import ModelVersion, RegisteredModel
 from contracts.routing import BucketRange
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,79}$"
-DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 ENTRY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,79}-v[0-9]{1,9}$"
 
 
@@ -86,16 +86,12 @@ class Endpoint(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = (
-            models.CheckConstraint(condition=Q(name__regex=NAME_PATTERN), name="endpoint_name"),
+            matches("endpoint_name", "name", NAME_PATTERN),
             models.CheckConstraint(
                 condition=Q(sample_rate__gte=0, sample_rate__lte=1), name="endpoint_sample_rate"
             ),
-            models.CheckConstraint(
-                condition=Q(unit_kind__in=UnitKind.values), name="endpoint_unit_kind"
-            ),
-            models.CheckConstraint(
-                condition=Q(digest="") | Q(digest__regex=DIGEST_PATTERN), name="endpoint_digest"
-            ),
+            one_of("endpoint_unit_kind", "unit_kind", UnitKind),
+            matches("endpoint_digest", "digest", or_empty=True),
             models.CheckConstraint(
                 condition=Q(lease_holder="", leased_at__isnull=True)
                 | (~Q(lease_holder="") & Q(leased_at__isnull=False)),
@@ -135,10 +131,8 @@ class Backend(models.Model):
     class Meta:
         ordering = ("-id",)
         constraints = (
-            models.CheckConstraint(condition=Q(entry__regex=ENTRY_PATTERN), name="backend_entry"),
-            models.CheckConstraint(
-                condition=Q(state__in=BackendState.values), name="backend_state"
-            ),
+            matches("backend_entry", "entry", ENTRY_PATTERN),
+            one_of("backend_state", "state", BackendState),
             models.CheckConstraint(
                 condition=Q(state=BackendState.GONE.value) | ~Q(addresses=[]),
                 name="backend_ready_has_address",
@@ -233,9 +227,7 @@ class Spec(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = (
-            models.CheckConstraint(condition=Q(digest__regex=DIGEST_PATTERN), name="spec_digest"),
-        )
+        constraints = (matches("spec_digest", "digest"),)
 
     def __str__(self) -> str:
         return self.digest[:12]
@@ -348,11 +340,7 @@ class GatewayReport(models.Model):
 
     class Meta:
         ordering = ("gateway",)
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(state__in=GatewayState.values), name="gateway_state"
-            ),
-        )
+        constraints = (one_of("gateway_state", "state", GatewayState),)
 
     def __str__(self) -> str:
         return self.gateway
