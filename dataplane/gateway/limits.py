@@ -38,7 +38,8 @@ class RateLimits:
     def charge(self, client: Client, rows: int) -> None:
         """Take the tokens of further rows of a request that was let in."""
         if client.requests_per_second:
-            self._full_at[client.name] += rows / client.requests_per_second
+            full_at = self._full_at.get(client.name, 0.0)  # it may have been forgotten meanwhile
+            self._full_at[client.name] = full_at + rows / client.requests_per_second
 
     def keep_only(self, clients: Iterable[str]) -> None:
         """Forget clients that are gone."""
