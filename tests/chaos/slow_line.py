@@ -13,8 +13,8 @@ class SlowLine(threading.Thread):
     def __init__(self, target: str) -> None:
         super().__init__(name="slow-line", daemon=True)
         self._host, _, self._port = target.rpartition(":")
-        self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
+        self._writers: list[asyncio.StreamWriter] = []
         self.address = ""
         self.delay_s = 0.0
 
@@ -24,25 +24,29 @@ class SlowLine(threading.Thread):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._ended.set)
         self.join(10)
 
     def run(self) -> None:
-        self._loop.run_until_complete(self._listen())
-        self._loop.run_forever()
-        self._server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.close()
+        asyncio.run(self._serve())
 
-    async def _listen(self) -> None:
-        self._server = server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+    async def _serve(self) -> None:
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._listening.set()
+        await self._ended.wait()
+        server.close()
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(
+            *(writer.wait_closed() for writer in self._writers), return_exceptions=True
+        )
 
     async def _connect(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+        self._writers.append(answer)
         far, ask = await asyncio.open_connection(self._host, int(self._port))
+        self._writers.append(ask)
         await asyncio.gather(self._pass_on(near, ask), self._hold_back(far, answer))
 
     async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
