@@ -104,7 +104,7 @@ class Calibration:
         with np.errstate(divide="ignore", invalid="ignore"):
             z = value[:, None] / (self.deviations * np.sqrt(c)[:, None])
         tails: Floats = np.where(self.deviations > 0, 2 * ndtr(-z), 0.0)
-        return np.minimum(tails.sum(axis=-1), 1.0)
+        return np.asarray(np.minimum(tails.sum(axis=-1), 1.0), dtype=np.float64)
 
 
 def calibrate(reference: Profile, *, draws: int = DRAWS, seed: int = SEED) -> Calibration:
