@@ -132,27 +132,33 @@ def quantile(
     if counts.units < MINIMUM_UNITS:
         return NotComputable(f"an arm has fewer than {MINIMUM_UNITS} units")
     shares = np.asarray(counts.below) / counts.events
-    errors = _share_errors(counts, shares)
-    half = float(stats.norm.isf((1 - confidence) / 2)) * float(np.interp(q, shares, errors))
+    effect = _design_effect(counts, shares, q)
+    half = float(stats.norm.isf((1 - confidence) / 2)) * math.sqrt(
+        effect * q * (1 - q) / counts.events
+    )
     if q - half <= shares[0] or q + half >= shares[-1]:
         return NotComputable("too few events beyond the quantile, or it lies outside the edges")
     value, low, high = (_inverse(counts.edges, shares, p) for p in (q, q - half, q + half))
     return Quantile(value=value, low=low, high=high, confidence=confidence, units=counts.units)
 
 
-def _share_errors(counts: ClusteredCounts, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Standard error of the share of events below each edge, a ratio of sums over units.
+def _design_effect(counts: ClusteredCounts, shares: NDArray[np.float64], q: float) -> float:
+    """How many times the variance of independent events the share below the q-quantile has.
 
+    The share below an edge is a ratio of sums over units, sum c / sum N, and
     sum (c - F N)^2 = sum c^2 - 2 F sum c N + F^2 sum N^2, as c - F N has mean 0.
     """
+    inside = (shares > 0) & (shares < 1)
+    if not inside.any():
+        return 1.0
+    share = shares[inside]
     squares = (
-        np.asarray(counts.below_squared, dtype=float)
-        - 2 * shares * np.asarray(counts.below_by_events, dtype=float)
-        + shares**2 * counts.events_squared
+        np.asarray(counts.below_squared, dtype=float)[inside]
+        - 2 * share * np.asarray(counts.below_by_events, dtype=float)[inside]
+        + share**2 * counts.events_squared
     )
-    scale = counts.units / (counts.units - 1)
-    errors: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0.0) * scale) / counts.events
-    return errors
+    scale = counts.units / (counts.units - 1) / counts.events
+    return float(np.interp(q, share, np.maximum(squares, 0.0) * scale / (share * (1 - share))))
 
 
 def _inverse(edges: tuple[float, ...], shares: NDArray[np.float64], p: float) -> float:
