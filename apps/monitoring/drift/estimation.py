@@ -2,8 +2,10 @@
 
 If p is the chance that a row is positive, a row that is called positive is a true one with chance
 p and a false one with 1 - p. Summed over rows that is the expected confusion matrix, and from it
-every figure (NannyML, "Confidence-based performance estimation"). The band is what sampling does
-to chunks of the reference of the same size, whose labels are known, around their own estimates.
+every figure (NannyML, "Confidence-based performance estimation"). The band is where the real
+figure would lie if the rows' labels were drawn with these chances, widened by the calibration's
+own sampling error where the chunk's scores lie. (Bands from the spread of reference chunks, as
+NannyML has them, hold for chunks like the reference only: see docs/drift.md.)
 
 It sees how the model does on other rows of the same world. It is blind to concept drift: if labels
 follow from features in another way than they did, nothing here notices. Show that beside it.
@@ -15,15 +17,19 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from apps.monitoring.drift.bins import numeric_bins
 from apps.monitoring.drift.calibration import Calibrator, fit_isotonic
 from apps.monitoring.drift.computable import Flags, Floats, NotComputable
+from apps.monitoring.drift.profile import Layout, Profile
+from apps.monitoring.drift.scores import shares
 
 Figure: TypeAlias = Literal["accuracy", "precision", "recall", "f1", "auc"]
 FIGURES: tuple[Figure, ...] = ("accuracy", "precision", "recall", "f1", "auc")
 BLIND = "Blind to concept drift: it assumes that labels follow from features as they used to."
-FOLDS = 5
-CHUNKS = 200
+DRAWS = 200
 LEAST_ROWS = 100
+LEAST_REFERENCE = 500
+PARTS = 20
 Z_95 = 1.959963984540054
 
 
@@ -39,69 +45,59 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
-    """A model's scores on reference rows with labels, and what follows from them.
+    """What reference rows with labels tell of a model's scores: all that an estimate needs.
 
-    `calibrated` `[rows]` are probabilities by calibrators that had not seen the row (`FOLDS`
-    folds), so the band has the calibration's own error in it.
+    A row is called positive at a score of at least `threshold`; `scored` has the reference's
+    scores in at most PARTS equal parts, by which a chunk is placed among them.
     """
 
-    scores: Floats
-    labels: Flags
-    calibrated: Floats
     calibrator: Calibrator
     threshold: float
+    scored: Profile
 
     def estimate(
-        self, scores: Floats, figure: Figure, rng: np.random.Generator, chunks: int = CHUNKS
+        self, scores: Floats, figure: Figure, rng: np.random.Generator, draws: int = DRAWS
     ) -> Estimate | NotComputable:
-        """The `figure` of rows with these `scores` `[rows]`, 95 % band."""
+        """The `figure` of rows with these `scores` `[rows]`, with its 95 % band."""
         if scores.size < LEAST_ROWS:
             return NotComputable(f"{scores.size} rows of the {LEAST_ROWS} that an estimate needs")
-        value = performance(self.calibrator(scores), scores, self.threshold, figure)
-        error = self._error(scores.size, figure, rng, chunks)
-        if math.isnan(value) or math.isnan(error):
+        chances = self.calibrator(scores)
+        value = performance(chances, scores, self.threshold, figure)
+        drawn = np.array([self._drawn(chances, scores, figure, rng) for _ in range(draws)])
+        error = math.sqrt(float(np.mean((drawn - value) ** 2)) * self._widening(scores))
+        if math.isnan(error):
             return NotComputable(f"{figure} is not defined for these rows")
         low, high = max(0.0, value - Z_95 * error), min(1.0, value + Z_95 * error)
         return Estimate(value, low, high, scores.size)
 
-    def _error(self, rows: int, figure: Figure, rng: np.random.Generator, chunks: int) -> float:
-        """How far real figures of reference chunks lie from their estimates: root mean square.
+    def _drawn(
+        self, chances: Floats, scores: Floats, figure: Figure, rng: np.random.Generator
+    ) -> float:
+        labels = (rng.random(scores.size) < chances).astype(np.float64)
+        return performance(labels, scores, self.threshold, figure)
 
-        Chunks of at most the reference's size, brought to `rows` by the root law; 1 + rows / n
-        adds that the reference is itself a sample.
+    def _widening(self, scores: Floats) -> float:
+        """1 + m / n sum of q^2 / p, with p and q the shares of reference and chunk in the parts.
+
+        Labels in a part vary by v: the chunk's mean by sum of q v / m, the calibration's, weighted
+        as the chunk lies, by sum of q^2 v / (n p). The ratio is 1 + m / n for equal shares.
         """
-        n = self.scores.size
-        size = min(rows, n)
-        errors = []
-        for _ in range(chunks):
-            drawn = rng.integers(0, n, size)
-            scores, labels = self.scores[drawn], self.labels[drawn].astype(np.float64)
-            real = performance(labels, scores, self.threshold, figure)
-            expected = performance(self.calibrated[drawn], scores, self.threshold, figure)
-            errors.append(real - expected)
-        square = float(np.mean(np.square(errors)))
-        return math.sqrt(square * size / rows * (1 + rows / n))
+        current = Profile.of(self.scored.layout, {"score": scores})
+        p, q = shares(self.scored.counts)[0], shares(current.counts)[0]
+        spread = float(np.divide(q**2, p, out=np.zeros_like(p), where=p > 0).sum())
+        return 1 + scores.size / float(self.scored.rows[0]) * spread
 
 
-def fit_estimator(
-    scores: Floats, labels: Flags, threshold: float, rng: np.random.Generator
-) -> Estimator | NotComputable:
-    """An estimator from reference `scores` and `labels` `[rows]` that training never saw.
-
-    A row is called positive at a score of at least `threshold`.
-    """
-    if scores.size < FOLDS * LEAST_ROWS:
+def fit_estimator(scores: Floats, labels: Flags, threshold: float) -> Estimator | NotComputable:
+    """An estimator from reference `scores` and `labels` `[rows]` that training never saw."""
+    if scores.size < LEAST_REFERENCE:
         return NotComputable(
-            f"{scores.size} reference rows of the {FOLDS * LEAST_ROWS} that calibration needs"
+            f"{scores.size} reference rows of the {LEAST_REFERENCE} that calibration needs"
         )
     if labels.all() or not labels.any():
         return NotComputable("the reference's labels are all the same")
-    fold = rng.permutation(scores.size) % FOLDS
-    calibrated = np.empty(scores.size)
-    for one in range(FOLDS):
-        held = fold == one
-        calibrated[held] = fit_isotonic(scores[~held], labels[~held])(scores[held])
-    return Estimator(scores, labels, calibrated, fit_isotonic(scores, labels), threshold)
+    layout = Layout.of({"score": numeric_bins(scores, PARTS)})
+    return Estimator(fit_isotonic(scores, labels), threshold, Profile.of(layout, {"score": scores}))
 
 
 def performance(chances: Floats, scores: Floats, threshold: float, figure: Figure) -> float:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from apps.monitoring.drift.bins import Bins, CategoryBins, NumericBins
 from apps.monitoring.drift.computable import Counts, Flags, Floats
 
-# Rows counted at a time: they stay in the processor's cache while every edge passes over them.
-CHUNK = 16_384
+# Rows counted at a time: they stay in the processor's cache while every edge passes over them,
+# and are too few for BLAS to wait for a second thread.
+CHUNK = 8_192
 Column: TypeAlias = Sequence[Any] | npt.NDArray[Any]
 
 

@@ -2,9 +2,10 @@
 
 A verdict needs an effect and evidence. On large samples everything is significant, so the effect
 must pass a band; on small ones everything is noise, so it must also be significant after
-Benjamini-Hochberg over all features and both tests (PSI, mean shift). The effect is a score's
-excess over what sampling alone explains. Where sampling alone explains the lower band, the answer
-is "not enough rows" and not "no drift".
+Benjamini-Hochberg over all features and tests. The tests are chi-square for the effect PSI (the
+same law, which Pearson's statistic follows with fewer rows than PSI does) and those of the shifts.
+The effect is a score's excess over what sampling alone explains. Where sampling alone explains
+the lower band, the answer is "not enough rows" and not "no drift".
 """
 
 from collections.abc import Mapping
@@ -177,10 +178,10 @@ def _scores(reference: Reference, current: Profile) -> dict[str, Scores]:
 
 
 def _levels(found: Mapping[str, Scores], bands: Bands, predicted: Flags) -> Floats:
-    """The worst of the levels of both tests; -1 where neither could have said "no drift"."""
+    """The worst of the levels of all tests; -1 where PSI could not have said "no drift"."""
     psi, shift, relative = found["psi"], found["mean_shift"], found["relative_shift"]
     relative_p = np.where(predicted, relative.p, np.nan)
-    sure = _corrected(np.stack([psi.p, shift.p, relative_p])) <= bands.alpha
+    sure = _corrected(np.stack([found["chi_square"].p, shift.p, relative_p])) <= bands.alpha
     by_psi = _level(psi, bands.psi)
     by_shift = _level(shift, bands.mean_shift)
     by_relative = _level(relative, bands.prediction)

@@ -67,7 +67,7 @@ def world(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_estimate__of_another_chunk__has_the_real_accuracy_in_its_band() -> None:
     rng = np.random.default_rng(1)
-    estimator = fit_estimator(*world(rng, 4_000), 0.5, rng)
+    estimator = fit_estimator(*world(rng, 4_000), 0.5)
     assert isinstance(estimator, Estimator)
     scores, labels = world(rng, 1_000)
     found = estimator.estimate(scores, "accuracy", rng)
@@ -80,9 +80,9 @@ def test_estimate__of_another_chunk__has_the_real_accuracy_in_its_band() -> None
 def test_estimate__few_rows_or_one_class__not_computable() -> None:
     rng = np.random.default_rng(1)
     scores, labels = world(rng, 1_000)
-    assert isinstance(fit_estimator(scores[:99], labels[:99], 0.5, rng), NotComputable)
-    assert isinstance(fit_estimator(scores, labels | True, 0.5, rng), NotComputable)
-    estimator = fit_estimator(scores, labels, 0.5, rng)
+    assert isinstance(fit_estimator(scores[:99], labels[:99], 0.5), NotComputable)
+    assert isinstance(fit_estimator(scores, labels | True, 0.5), NotComputable)
+    estimator = fit_estimator(scores, labels, 0.5)
     assert isinstance(estimator, Estimator)
     assert isinstance(estimator.estimate(scores[:99], "f1", rng), NotComputable)
     assert isinstance(estimator.estimate(0.4 * scores, "precision", rng), NotComputable)
