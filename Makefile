@@ -9,7 +9,7 @@ EMBEDDED := $(PY) -m embedded
 # Runs a command with a private Postgres and Valkey, which are gone afterwards.
 PRIVATELY := $(PY) -m embedded.dev --run
 TEST_WORKERS ?= 2
-BENCHMARKS = $(filter-out __init__ load rig,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
+BENCHMARKS = $(filter-out __init__ load rig stampede,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
 .PHONY: help install demo story up down reset status test check proof bench
 .DEFAULT_GOAL := help
@@ -103,7 +103,10 @@ bench: install
 	@set -e; for name in $(BENCHMARKS); do $(MAKE) --no-print-directory bench-$$name; done
 
 PEERS = $(basename $(notdir $(wildcard requirements/peers/*.txt)))
-bench-gateway: .venvs/peers-fastapi/.synced
+bench-gateway: install .venvs/peers-fastapi/.synced
+	@$(PY) -m benchmarks.gateway
+	@$(PY) -m benchmarks.stampede
+
 bench-peers: $(PEERS:%=.venvs/peers-%/.synced)
 .PRECIOUS: .venvs/peers-%/.synced
 
