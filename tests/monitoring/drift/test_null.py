@@ -128,6 +128,28 @@ def test_verdict__fifty_features_without_drift__false_alarms_rarer_than_alpha(m:
     assert known == 1
 
 
+@pytest.mark.parametrize(("m", "least"), [(200, 0.8), (1_000, 0.99)])
+def test_verdict__one_of_fifty_moves_by_a_psi_of_a_quarter__only_that_one(
+    m: int, least: float
+) -> None:
+    here = World(7)
+    moved = here.shares[0] * np.exp(0.5 * np.resize([1.0, -1.0], 10))
+    moved /= moved.sum()
+    true = float(((moved - here.shares[0]) * np.log(moved / here.shares[0])).sum())
+    found, others, estimates = [], [], []
+    for _ in range(RUNS):
+        before, now = here.profile(20_000), here.profile(m)
+        now.counts[0] = here.rng.multinomial(m, moved)
+        one = report(Reference(before, here.laws), now)
+        found.append("x0" in one.drifted)
+        others.append(len(one.drifted) > found[-1])
+        estimates.append(one.scores["psi"].excess[0])
+    print(f"{m=} {true=:.3f} excess={np.mean(estimates):.3f}", end=" ")
+    print(f"found={np.mean(found):.3f} others={np.mean(others):.4f}")
+    assert np.mean(found) >= least
+    assert np.mean(others) <= 0.05 + allowed(0.05, RUNS)
+
+
 def test_verdict__evidence_alone__keeps_the_false_discovery_rate() -> None:
     here = World(4)
     bare = Bands(psi=(0.0, 0.0), mean_shift=(0.0, 0.0))
