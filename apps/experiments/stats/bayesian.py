@@ -119,7 +119,7 @@ def beta_posterior(
     a, b = _posterior_share(control, prior), _posterior_share(treatment, prior)
     tail = (1 - credibility) / 2
     worse, better = _beta_shortfall(b, a), _beta_shortfall(a, b)
-    lower = _chance_below(a, b, 0.0)
+    lower = _chance_below(a, b, 0.0, _breaks(a), _breaks(b))
     up = direction is Direction.HIGHER
     return Posterior(
         mean=float(b.mean() - a.mean()),
@@ -147,9 +147,11 @@ def _grid(breaks: Array) -> tuple[Array, Array]:
     return (edges[:-1, None] + half * (_NODES + 1)).ravel(), (half * _WEIGHTS).ravel()
 
 
-def _chance_below(a: "stats.rv_continuous", b: "stats.rv_continuous", shift: float) -> float:
-    """P(B - A <= shift)."""
-    nodes, weights = _grid(np.concatenate([_breaks(a), _breaks(b) - shift]))
+def _chance_below(
+    a: "stats.rv_continuous", b: "stats.rv_continuous", shift: float, own: Array, other: Array
+) -> float:
+    """P(B - A <= shift), with the breaks of A and of B."""
+    nodes, weights = _grid(np.concatenate([own, other - shift]))
     return float(np.clip((weights * a.pdf(nodes) * b.cdf(nodes + shift)).sum(), 0.0, 1.0))
 
 
@@ -161,9 +163,10 @@ def _beta_shortfall(b: "stats.rv_continuous", a: "stats.rv_continuous") -> float
 
 def _difference_quantile(a: "stats.rv_continuous", b: "stats.rv_continuous", q: float) -> float:
     """The q-quantile of B - A."""
-    lowest = float(b.ppf(_TAILS[0]) - a.isf(_TAILS[0]))
-    highest = float(b.isf(_TAILS[0]) - a.ppf(_TAILS[0]))
-    found = optimize.brentq(
-        lambda shift: _chance_below(a, b, shift) - q, lowest, highest, xtol=1e-12
-    )
-    return float(found)
+    own, other = _breaks(a), _breaks(b)
+
+    def lacking(shift: float) -> float:
+        return _chance_below(a, b, shift, own, other) - q
+
+    lowest, highest = float(other[0] - own[-1]), float(other[-1] - own[0])
+    return float(optimize.brentq(lacking, lowest, highest, xtol=1e-12))

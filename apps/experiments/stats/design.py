@@ -100,21 +100,22 @@ def sample_size(
 ) -> SampleSize | NotComputable:
     """Units for `design.power` to show an absolute `effect` (signed) against every arm.
 
-    n_a = (c + z_power)^2 (v_a + v_b / k) / distance^2 with k = n_b / n_a; distance is the effect
-    in the good direction plus the margin where the question is one-sided.
+    N = (c sqrt(V_0) + z_power sqrt(V_1))^2 / distance^2, V = v_a / share_a + v_b / share_b under
+    the null hypothesis and under the effect; distance is the effect in the good direction plus the
+    margin where the question is one-sided. Means have V_0 = V_1, which is
+    n_a = (c + z_power)^2 (v_a + v_b / k) / distance^2 with k = n_b / n_a. Proportions are tested
+    with the pooled variance, which is V_0 (Fleiss, Levin, Paik 2003, section 4.2).
     """
-    unit = _unit_variance(baseline, effect, design)
+    spread = _spread(baseline, effect, design)
     distance = _distance(baseline, effect, design)
-    if unit is None:
-        return NotComputable("the effect takes the share out of 0 to 100 %")
+    if isinstance(spread, NotComputable):
+        return spread
     if distance <= 0:
         return NotComputable("no number of units shows this effect")
-    if unit <= 0:
-        return NotComputable("no unit differs from another, so chance cannot be judged")
-    reach = design.critical + float(stats.norm.ppf(design.power))
+    reach = design.critical * spread.null + float(stats.norm.ppf(design.power)) * spread.effect
     if reach <= 0:
         return NotComputable("the power is below what chance alone gives")
-    total = reach**2 * unit / distance**2
+    total = (reach / distance) ** 2
     return SampleSize(per_arm=tuple(math.ceil(total * share) for share in design.shares))
 
 
@@ -127,15 +128,14 @@ def power_of(
     """
     if total <= 0:
         return NotComputable("a positive number of units is needed")
-    unit = _unit_variance(baseline, effect, design)
-    if unit is None:
-        return NotComputable("the effect takes the share out of 0 to 100 %")
-    if unit <= 0:
-        return NotComputable("no unit differs from another, so chance cannot be judged")
-    away = _distance(baseline, effect, design) / math.sqrt(unit / total)
-    power = float(stats.norm.sf(design.critical - away))
+    spread = _spread(baseline, effect, design)
+    if isinstance(spread, NotComputable):
+        return spread
+    away = _distance(baseline, effect, design) * math.sqrt(total) / spread.effect
+    critical = design.critical * spread.null / spread.effect
+    power = float(stats.norm.sf(critical - away))
     if not design.hypothesis.one_sided:
-        power += float(stats.norm.cdf(-design.critical - away))
+        power += float(stats.norm.cdf(-critical - away))
     return power
 
 
@@ -178,20 +178,37 @@ def _largest(baseline: Baseline, sign: int, total: int, design: Design) -> float
     if baseline.is_proportion:
         room = 1 - baseline.mean if sign > 0 else baseline.mean
         return room * (1 - 1e-9)
-    error = math.sqrt((_unit_variance(baseline, 0.0, design) or 0.0) / total)
+    spread = _spread(baseline, 0.0, design)
+    error = spread.effect / math.sqrt(total) if isinstance(spread, _Spread) else 0.0
     return (design.critical + abs(float(stats.norm.ppf(design.power))) + 1) * error
 
 
-def _unit_variance(baseline: Baseline, effect: float, design: Design) -> float | None:
-    """Variance of the difference times all units: v_a / share_a + v_b / share_b."""
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """Standard error of the difference times sqrt(N): as the test assumes it, and as it is."""
+
+    null: float
+    effect: float
+
+
+def _spread(baseline: Baseline, effect: float, design: Design) -> _Spread | NotComputable:
     after = baseline.after(effect)
     if after is None:
-        return None
+        return NotComputable("the effect takes the share out of 0 to 100 %")
+    hypothesis, control = design.hypothesis, design.shares[0]
     # A relative margin holds the treatment against (1 -+ margin) times the control.
     scale = 1.0
-    if design.hypothesis.margin_is_relative:
-        scale = 1 - design.hypothesis.direction.sign * design.hypothesis.margin
-    return baseline.variance * scale**2 / design.shares[0] + after / design.weakest
+    if hypothesis.margin_is_relative:
+        scale = 1 - hypothesis.direction.sign * hypothesis.margin
+    variance = baseline.variance * scale**2 / control + after / design.weakest
+    if variance <= 0:
+        return NotComputable("no unit differs from another, so chance cannot be judged")
+    pools = baseline.is_proportion and not hypothesis.margin and not design.sequential
+    if not pools:
+        return _Spread(math.sqrt(variance), math.sqrt(variance))
+    share = baseline.mean + effect * design.weakest / (control + design.weakest)
+    pooled = share * (1 - share) * (1 / control + 1 / design.weakest)
+    return _Spread(math.sqrt(pooled), math.sqrt(variance))
 
 
 def _distance(baseline: Baseline, effect: float, design: Design) -> float:

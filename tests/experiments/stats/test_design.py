@@ -48,10 +48,19 @@ def test_sample_size__of_unequal_arms__is_statsmodels(ratio: float, named: str) 
     assert sized(sample_size(UNIT, 0.1, design)).per_arm[0] == pytest.approx(oracle, abs=1)
 
 
-def test_sample_size__of_a_proportion__has_the_variance_of_each_arm() -> None:
+def test_sample_size__of_a_proportion__pools_under_the_null_hypothesis() -> None:
     found = sized(sample_size(Baseline.of_proportion(0.10), 0.02))
-    assert found.per_arm == (3839, 3839)  # (1.960 + .842)^2 (.1 x .9 + .12 x .88) / .02^2
-    assert found.total == 7678
+    # (1.960 sqrt(2 x .11 x .89) + .842 sqrt(.1 x .9 + .12 x .88))^2 / .02^2
+    assert found.per_arm == (3841, 3841)
+    assert found.total == 7682
+
+
+def test_sample_size__of_a_watched_proportion__does_not_pool() -> None:
+    design = Design(sequential=True)
+    found = sized(sample_size(Baseline.of_proportion(0.10), 0.02, design))
+    assert found.per_arm[0] == math.ceil(
+        (design.critical + 0.8416212) ** 2 * (0.1 * 0.9 + 0.12 * 0.88) / 0.02**2
+    )
 
 
 def test_power__of_a_mean__is_statsmodels() -> None:
@@ -80,10 +89,10 @@ def test_power__at_the_planned_size__is_the_planned_power(
 def test_smallest_effect__of_a_proportion__points_the_good_way(direction: Direction) -> None:
     design = Design(hypothesis=Hypothesis(direction=direction))
     baseline = Baseline.of_proportion(0.1)
-    found = minimum_detectable_effect(baseline, 7678, design)
+    found = minimum_detectable_effect(baseline, 7682, design)
     assert isinstance(found, float)
     assert math.copysign(1, found) == direction.sign
-    assert power_of(baseline, found, 7678, design) == pytest.approx(0.8)
+    assert power_of(baseline, found, 7682, design) == pytest.approx(0.8)
 
 
 def test_arms_and_goals__more_of_them__ask_for_more_units() -> None:
