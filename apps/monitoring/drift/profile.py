@@ -37,7 +37,7 @@ class Layout:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """(features, cells of the widest); narrower features leave the cells on the right empty."""
-        return len(self.bins), max((one.cells for one in self.bins), default=0)
+        return len(self.bins), max((one.cells for one in self.bins), default=1)
 
     @cached_property
     def numeric(self) -> Flags:

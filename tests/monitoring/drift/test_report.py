@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from apps.monitoring.drift.bins import BOOLEAN, category_bins
@@ -13,6 +15,8 @@ from apps.monitoring.drift.report import Level, Reference, report
 from tests.monitoring.drift.worlds import frozen, mixed, mixed_layout, normal
 
 ONE = np.ones(1)
+LAYOUT = mixed_layout(np.random.default_rng(8))
+LAWS = calibrate(Profile.of(LAYOUT, mixed(np.random.default_rng(9), 1_000)), draws=500)
 
 
 def against(reference: dict[str, Column], current: dict[str, Column]) -> tuple[Profile, Profile]:
@@ -144,6 +148,28 @@ def test_report__new_category__found_by_its_cell() -> None:
     assert set(found.feature("carrier").scores) == {
         "psi", "jensen_shannon", "hellinger", "chi_square", "l_infinity", "missing",
     }  # fmt: skip
+
+
+@given(seed=st.integers(0, 2**32), before=st.integers(0, 60), rows=st.integers(0, 60))
+def test_report__any_rows_or_none__chances_are_chances_and_silence_is_not_none(
+    seed: int, before: int, rows: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    reference = Reference(Profile.of(LAYOUT, mixed(rng, before)), LAWS)
+    found = report(reference, Profile.of(LAYOUT, mixed(rng, rows)))
+    for one in found.scores.values():
+        known = ~np.isnan(one.value)
+        assert (one.p[known] >= 0).all()
+        assert (one.p[known] <= 1).all()
+        assert (one.spread[known] >= 0).all()
+    if not before or not rows:
+        assert (found.levels == -1).all()
+        assert isinstance(found.feature("late").verdict, NotComputable)
+
+
+def test_report__no_features__is_empty() -> None:
+    nothing = Profile.empty(Layout.of({}))
+    assert report(Reference.freeze(nothing), nothing).drifted == ()
 
 
 def test_report__window_in_other_bins__refused() -> None:
