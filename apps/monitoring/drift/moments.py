@@ -34,21 +34,24 @@ def mean_shift(reference: Profile, current: Profile) -> Scores:
         )
         shift = np.abs(current.means - reference.means)
         p = 2 * stdtr(freedom, -shift / error)
-    return Scores(shift / sigma, EXPECTED * error / sigma, SPREAD * error / sigma, p)
+        value = np.where(np.isnan(p), np.nan, shift / sigma)
+    return Scores(value, EXPECTED * error / sigma, SPREAD * error / sigma, p)
 
 
 def relative_shift(reference: Profile, current: Profile) -> Scores:
     """|mean / reference mean - 1|: 0.1 is a change by 10 %; for predictions.
 
     Its standard error without drift, by the delta method, is sqrt(v/n + v'/m) / |reference mean|;
-    p is the normal's. NaN where the reference's mean is within three standard errors of 0.
+    p is the normal's. NaN where the reference's mean is within three standard errors of 0, and
+    below two values on a side.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         own = reference.variances / reference.numbers
         size = np.abs(reference.means)
         base = np.where(size > LEAST_MEAN_ERRORS * np.sqrt(own), size, np.nan)
         error = np.sqrt(own + current.variances / current.numbers) / base
-        value = np.abs(current.means - reference.means) / base
+        shift = np.abs(current.means - reference.means) / base
+        value = np.where(np.isnan(error), np.nan, shift)
         p = np.where(error > 0, 2 * ndtr(-value / error), np.where(value > 0, 0.0, 1.0))
     return Scores(value, EXPECTED * error, SPREAD * error, np.where(np.isnan(value), np.nan, p))
 
