@@ -1,7 +1,6 @@
-"""Models, versions, their validations, promotion requests and the history of their stages."""
+"""Models, their versions, and the aliases that point at them."""
 
 import hashlib
-from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
@@ -9,12 +8,12 @@ import msgspec
 from django.conf import settings
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.models import Team
-from apps.events.columns import UUID7, choices, matches, one_of
-from apps.registry.promotion import APPROVED_STAGES, PROMOTION_TARGETS, RequestState, Stage
+from apps.events.columns import choices, matches, one_of
+from apps.registry.promotion import APPROVED_STAGES, Stage
 from contracts.declaration import Declaration
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
@@ -29,16 +28,17 @@ class Tier(StrEnum):
     STANDARD = "standard"
 
 
-class ValidationState(StrEnum):
-    """Where a validation stands."""
+def digest_of(value: object) -> str:
+    """SHA-256 hex of a JSON-able value in canonical form: equal values give equal digests."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
 
-    QUEUED = "queued"
-    RUNNING = "running"
-    PASSED = "passed"
+
+class VersionStatus(StrEnum):
+    """How far the taking over of a version's artifact has come; the words are MLflow's."""
+
+    PENDING = "pending"
+    READY = "ready"
     FAILED = "failed"
-
-
-OPEN_VALIDATIONS = (ValidationState.QUEUED.value, ValidationState.RUNNING.value)
 
 
 class RegisteredModel(models.Model):
@@ -94,25 +94,38 @@ class ModelVersion(models.Model):
     feature to value each. `background_…` tell of the sample that explanations compare with
     (`serving.background`); empty where none was logged. `declared` is the
     `contracts.declaration.Declaration` as it came in; its steps are part of `input_schema`, too.
+    Until its `status` is ready a version has no artifact, no schema and no way to be promoted;
+    `status_detail` says why one failed. `derived_from` is the version that this one was made of.
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     semantic_version = models.CharField(max_length=60, blank=True)
     framework = models.CharField(max_length=40)
+    description = models.TextField(blank=True, db_default="")
+    status = models.CharField(
+        max_length=20,
+        choices=choices(VersionStatus),
+        default=VersionStatus.READY.value,
+        db_default=VersionStatus.READY.value,
+    )
+    status_detail = models.TextField(blank=True, db_default="")
+    derived_from = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="derivatives"
+    )
     source = models.CharField(max_length=500, blank=True)
     run_id = models.CharField(max_length=64, blank=True)
-    artifact_uri = models.CharField(max_length=500)
-    artifact_digest = models.CharField(max_length=64)
-    size_bytes = models.PositiveBigIntegerField()
+    artifact_uri = models.CharField(max_length=500, blank=True)
+    artifact_digest = models.CharField(max_length=64, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
     declared = models.JSONField(default=dict, blank=True)
     background_uri = models.CharField(max_length=500, blank=True)
     background_digest = models.CharField(max_length=64, blank=True)
     background_size = models.PositiveBigIntegerField(default=0)
     background_rows = models.PositiveIntegerField(default=0)
     signature = models.JSONField(default=dict, blank=True)
-    input_schema = models.JSONField()
-    output_schema = models.JSONField()
+    input_schema = models.JSONField(default=dict, blank=True)
+    output_schema = models.JSONField(default=dict, blank=True)
     example = models.JSONField(default=list, blank=True)
     label_map = models.JSONField(default=dict, blank=True)
     decision_threshold = models.FloatField(default=0.5)
@@ -129,6 +142,7 @@ class ModelVersion(models.Model):
     created_by = models.CharField(max_length=200)
     author = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
 
     objects = ModelVersionQuerySet.as_manager()
 
@@ -150,7 +164,16 @@ class ModelVersion(models.Model):
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number"),
             matches("version_semantic", "semantic_version", SEMANTIC_PATTERN, or_empty=True),
             one_of("version_stage", "stage", Stage),
-            matches("version_digest", "artifact_digest"),
+            one_of("version_status", "status", VersionStatus),
+            matches("version_digest", "artifact_digest", or_empty=True),
+            models.CheckConstraint(
+                condition=~Q(status=VersionStatus.READY.value) | ~Q(artifact_digest=""),
+                name="version_ready_has_artifact",
+            ),
+            models.CheckConstraint(
+                condition=Q(status=VersionStatus.READY.value) | Q(stage=Stage.DEV.value),
+                name="version_unready_stays_in_dev",
+            ),
             matches("version_background", "background_digest", or_empty=True),
             matches("version_approved_digest", "approved_digest", or_empty=True),
             models.CheckConstraint(
@@ -212,158 +235,18 @@ class ModelVersion(models.Model):
         )
 
 
-def digest_of(value: object) -> str:
-    """SHA-256 hex of a JSON-able value in canonical form: equal values give equal digests."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+class ModelAlias(models.Model):
+    """A name that points at one version of a model: "champion"."""
 
-
-class ValidationQuerySet(models.QuerySet["Validation"]):
-    """Reads over validations."""
-
-    def unfinished(self, *, now: datetime) -> Self:
-        """Queued for a while or left by a worker that died, oldest first."""
-        return self.filter(state__in=OPEN_VALIDATIONS, lease_expires_at__lte=now).order_by("id")
-
-
-class Validation(models.Model):
-    """One examination of a version. `digest` is the content that was examined.
-
-    `checks` is a list of {name, verdict: pass|fail|error, detail, figures}. A worker holds the
-    row until `lease_expires_at`; after that another may take it up.
-    """
-
-    id = models.UUIDField(primary_key=True, db_default=UUID7)
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="validations")
-    state = models.CharField(
-        max_length=20, choices=choices(ValidationState), default=ValidationState.QUEUED.value
-    )
-    digest = models.CharField(max_length=64)
-    checks = models.JSONField(default=list, blank=True)
-    requested_by = models.CharField(max_length=200)
-    attempts = models.PositiveIntegerField(default=0)
-    lease_expires_at = models.DateTimeField()
-    created_at = models.DateTimeField(db_default=Now())
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
-
-    objects = ValidationQuerySet.as_manager()
+    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="aliases")
+    name = models.CharField(max_length=100)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
+    set_by = models.CharField(max_length=200)
+    set_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        ordering = ("-id",)
-        indexes = (
-            models.Index(fields=["version", "-id"], name="validation_newest"),
-            models.Index(
-                fields=["lease_expires_at"],
-                condition=Q(state__in=OPEN_VALIDATIONS),
-                name="validation_open",
-            ),
-        )
-        constraints = (
-            one_of("validation_state", "state", ValidationState),
-            matches("validation_digest", "digest"),
-            models.UniqueConstraint(
-                fields=["version"],
-                condition=Q(state__in=OPEN_VALIDATIONS),
-                name="validation_one_open",
-            ),
-        )
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(fields=["model", "name"], name="alias_once"),)
 
     def __str__(self) -> str:
-        return f"validation of {self.version_id}: {self.state}"
-
-
-class PromotionRequestQuerySet(models.QuerySet["PromotionRequest"]):
-    """Reads over promotion requests."""
-
-    def open(self, *, now: datetime) -> Self:
-        """Requests that wait for a decision and have not expired."""
-        return self.filter(state=RequestState.REQUESTED.value, expires_at__gt=now)
-
-
-class PromotionRequest(models.Model):
-    """Somebody asks that a version reach a stage; somebody else decides.
-
-    `digest` is the content asked for and `evidence` what was known then, both frozen.
-    `requester` and `decider` are the humans behind `requested_by_key` and `decided_by_key`.
-    """
-
-    id = models.UUIDField(primary_key=True, db_default=UUID7)
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="requests")
-    target_stage = models.CharField(max_length=20, choices=choices(Stage))
-    state = models.CharField(
-        max_length=20, choices=choices(RequestState), default=RequestState.REQUESTED.value
-    )
-    digest = models.CharField(max_length=64)
-    evidence = models.JSONField()
-    evidence_digest = models.CharField(max_length=64)
-    reason = models.TextField(blank=True)
-    requested_by_key = models.CharField(max_length=200)
-    requester = models.CharField(max_length=200)
-    created_at = models.DateTimeField(db_default=Now())
-    expires_at = models.DateTimeField()
-    decided_by_key = models.CharField(max_length=200, blank=True)
-    decider = models.CharField(max_length=200, blank=True)
-    decision_reason = models.TextField(blank=True)
-    decided_at = models.DateTimeField(null=True, blank=True)
-
-    objects = PromotionRequestQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("-id",)
-        indexes = (
-            models.Index(fields=["state", "-id"], name="promotion_inbox"),
-            models.Index(fields=["version", "-id"], name="promotion_of_version"),
-        )
-        constraints = (
-            one_of("promotion_state", "state", RequestState),
-            one_of("promotion_target", "target_stage", sorted(PROMOTION_TARGETS)),
-            matches("promotion_digest", "digest"),
-            models.UniqueConstraint(
-                fields=["version", "target_stage"],
-                condition=Q(state=RequestState.REQUESTED.value),
-                name="promotion_one_open",
-            ),
-            models.CheckConstraint(
-                condition=~Q(state=RequestState.APPROVED.value)
-                | (Q(decided_by_key__startswith="user:") & ~Q(decider=F("requester"))),
-                name="promotion_four_eyes",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.version} to {self.target_stage}: {self.state}"
-
-    @property
-    def key(self) -> str:
-        """The object key in the event log."""
-        return f"promotion:{self.pk}"
-
-
-class StageTransition(models.Model):
-    """One change of a version's stage; rows are only ever inserted, a trigger sees to it."""
-
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="transitions")
-    from_stage = models.CharField(max_length=20, choices=choices(Stage))
-    to_stage = models.CharField(max_length=20, choices=choices(Stage))
-    digest = models.CharField(max_length=64)
-    request = models.ForeignKey(
-        PromotionRequest, on_delete=models.PROTECT, null=True, related_name="transitions"
-    )
-    actor_key = models.CharField(max_length=200)
-    responsible_key = models.CharField(max_length=200, blank=True)
-    reason = models.TextField(blank=True)
-    occurred_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("-id",)
-        indexes = (models.Index(fields=["version", "-occurred_at"], name="transition_of_version"),)
-        constraints = (
-            models.CheckConstraint(
-                condition=Q(from_stage__in=[stage.value for stage in Stage])
-                & Q(to_stage__in=[stage.value for stage in Stage]),
-                name="transition_stages",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.version_id}: {self.from_stage} -> {self.to_stage}"
+        return f"{self.name} -> {self.version_id}"
