@@ -194,7 +194,7 @@ def test_reset__confirmed__leaves_no_state(embedded: CommandLine) -> None:
     embedded("up", "--free-ports", "--only", SMALL)
     assert embedded("reset", "--yes").returncode == 0
     assert not embedded.home.exists()
-    assert not places.postgres(embedded.home).is_relative_to(embedded.home)
+    # Started by root, Postgres keeps its files elsewhere, as an account of its own.
     assert not places.postgres(embedded.home).exists()
 
 
