@@ -49,6 +49,10 @@ class Config(BaseSettings):
     routing_key_id: str = "primary"
     routing_public_keys: str = ""
 
+    outbound_allow: str = ""
+    outbound_ports: str = "443,8443"
+    outbound_ca_file: Path | None = None
+
     event_anchor_s: float = 600.0
     metrics_token: SecretStr | None = None
 

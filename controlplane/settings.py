@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "controlplane",
     "apps.events",
     "apps.accounts",
+    "apps.notices",
     "apps.registry",
     "apps.routing",
     "apps.monitoring",

@@ -12,6 +12,7 @@ OFFERED = {"services", "selectors", "errors", "models"}
 MORE = {
     "accounts": {"access", "principals", "pages", "keyset", "live", "api"},
     "events": {"administration", "columns"},
+    "notices": {"outbound", "signing"},
     "registry": {"panels", "promotion"},
     "routing": {"panels"},
 }

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class NoticesConfig(AppConfig):
+    """See the package's modules; every app has the same skeleton."""
+
+    name = "apps.notices"
+    label = "notices"
