@@ -18,6 +18,7 @@ OLDEST_FIELD = "o"  # the lowest number that the gateway has not deleted yet
 
 PREDICTION_BINS = 20
 ErrorKind = Literal["model", "timeout", "invalid_output", "unavailable", "overload", "internal"]
+FallbackKind = Literal["stale", "variant", "default", "503"]
 
 
 class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -27,7 +28,8 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `errors` by ErrorKind. `latency` maps the log-bin index of serving.sketches to its count, for
     successful answers (milliseconds). `predictions` are counts in 20 equal bins of [0, 1]; they,
     their sum and `positives` leave out `fallbacks`, which are not this version's word. An error is
-    one that no fallback answered in place of.
+    one that no fallback answered in place of. `fallback_kinds` are the fallbacks by FallbackKind,
+    and beside them, as "503", the rows at whose end of the chain nothing could answer.
     `batches`/`batch_rows` describe the micro-batches sent to Triton. `lookup_misses` are rows for
     which the store lacked a feature, `lookup_unread` those for which it was away or late.
     """
@@ -41,6 +43,7 @@ class Counter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: dict[str, int] = {}
     cache_hits: int = 0
     fallbacks: int = 0
+    fallback_kinds: dict[str, int] = {}
     pinned: int = 0
     latency: dict[int, int] = {}
     latency_sum_ms: float = 0.0

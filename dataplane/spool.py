@@ -40,7 +40,12 @@ STATUSES: tuple[Literal["ok"] | ErrorKind, ...] = (
     "internal",
 )
 STATUS_CODES = {name: code for code, name in enumerate(STATUSES)}
+UNANSWERED: tuple[ErrorKind, ...] = ("unavailable", "overload")  # what 503 says
 PINNED, CACHE_HIT, FALLBACK, ANONYMOUS = 1, 2, 4, 8
+# What a fallback was; with neither bit a stale entry. A failed row with both was refused for want
+# of room (429); without, it was answered by what its status says.
+BY_VARIANT, BY_DEFAULT = 16, 32
+INSTEAD = BY_VARIANT | BY_DEFAULT
 LOOKUP_MISSED, LOOKUP_UNREAD = 64, 128
 
 

@@ -4,21 +4,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from apps.monitoring.models import PredictionRow
 from apps.monitoring.selectors import endpoint_totals
 from apps.routing.models import Endpoint
 
 SPAN = timedelta(minutes=15)
-KINDS = {"stale": "a stale answer", "default": "the default"}
+KINDS = {
+    "stale": "stale answers",
+    "variant": "another variant",
+    "default": "the default",
+    "503": "nothing (503)",
+}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How many sampled fallbacks were of one kind; `share` is of all sampled fallbacks."""
+    """How many rows one step of the chain was the end of; `share` is of all requests."""
 
     name: str
     count: int
@@ -27,7 +30,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Answers:
-    """Exact counts of some time, and the kinds of the fallbacks among its sampled predictions."""
+    """Exact counts of some time; `kinds` are in the order of the chain."""
 
     requests: int
     failed: int
@@ -49,40 +52,24 @@ class Answers:
 def answers_of(endpoint_name: str, since: datetime, until: datetime) -> Answers:
     """Where the answers in [since, until) came from."""
     totals = endpoint_totals(endpoint_name, since, until)
+    counts = totals.fallback_kinds
     return Answers(
         requests=totals.requests,
         failed=totals.failed,
         cache_hits=totals.cache_hits,
         fallbacks=totals.fallbacks,
-        kinds=_kinds(endpoint_name, since, until) if totals.fallbacks else (),
+        kinds=tuple(
+            Kind(words, counts[kind], counts[kind] / totals.requests)
+            for kind, words in KINDS.items()
+            if counts.get(kind)
+        ),
     )
-
-
-def _kinds(endpoint_name: str, since: datetime, until: datetime) -> tuple[Kind, ...]:
-    rows = (
-        PredictionRow.objects.filter(
-            endpoint=endpoint_name, occurred_at__gte=since, occurred_at__lt=until
-        )
-        .exclude(fallback="")
-        .values_list("fallback")
-        .annotate(count=Count("prediction_id"))
-        .order_by("-count", "fallback")
-    )
-    found = list(rows)
-    total = sum(count for _, count in found)
-    return tuple(Kind(_words(kind), count, count / total) for kind, count in found)
-
-
-def _words(kind: str) -> str:
-    """A kind as records name it ("stale", "variant:backup", "default") in words."""
-    return KINDS.get(kind) or kind.removeprefix("variant:")
 
 
 def panel(found: Endpoint) -> dict[str, Any]:
     """What the endpoint's page shows of the last quarter of an hour."""
     until = timezone.now()
-    answers = answers_of(found.name, until - SPAN, until)
-    return {"answers": answers, "sampled": sum(kind.count for kind in answers.kinds)}
+    return {"answers": answers_of(found.name, until - SPAN, until)}
 
 
 def pieces(found: Endpoint) -> dict[str, dict[str, Any]]:

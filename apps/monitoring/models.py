@@ -119,6 +119,7 @@ class TrafficCounts(models.Model):
 
     `requests` counts answers of every kind; `failed` is the sum of `errors` (count by kind).
     `latency`: count by log-bin of serving.sketches, in ms; `predictions`: by 20 bins of [0, 1].
+    `fallback_kinds`: "stale", "variant" and "default" make up `fallbacks`; "503" were errors.
     `lookup_misses` are rows with a default for a feature that the store lacked, `lookup_unread`
     those with defaults because the store was late or away.
     """
@@ -133,6 +134,7 @@ class TrafficCounts(models.Model):
     errors = models.JSONField(default=dict)
     cache_hits = models.BigIntegerField(default=0)
     fallbacks = models.BigIntegerField(default=0)
+    fallback_kinds = models.JSONField(db_default={}, default=dict)
     pinned = models.BigIntegerField(default=0)
     latency = models.JSONField(default=dict)
     latency_sum_ms = models.FloatField(default=0)

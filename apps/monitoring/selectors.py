@@ -5,7 +5,7 @@ minutes before that; phases are exact whatever the width.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from apps.monitoring import tiling, windows
+from apps.monitoring.counts import add_counts
 from apps.monitoring.errors import PeriodTooLong
 from apps.monitoring.models import (
     ExposureRow,
@@ -223,6 +224,7 @@ def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> End
         failed=sum(variant.failed for variant in found),
         cache_hits=sum(variant.cache_hits for variant in found),
         fallbacks=sum(variant.fallbacks for variant in found),
+        fallback_kinds=_summed(variant.fallback_kinds for variant in found),
         rejected=dict(rejected),
     )
 
@@ -234,6 +236,13 @@ def ingest_state() -> IngestState:
     )
     pending = PendingRecords.objects.count()
     return IngestState(found["batches"], found["newest"], int(found["lost"] or 0), pending)
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for each in counts:
+        add_counts(total, each)
+    return total
 
 
 def _served(since: datetime | None) -> QuerySet[PredictionRow]:

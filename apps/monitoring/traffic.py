@@ -19,7 +19,9 @@ class VariantTraffic:
     """Exact sums over some time of one variant.
 
     `requests` counts answers of every kind, `failed` those with an error (by kind in `errors`);
-    `latency` is of successful answers, in ms; `predictions` are counts in 20 bins of [0, 1].
+    `fallback_kinds`: "stale", "variant" and "default" make up `fallbacks`, "503" are errors for
+    want of any. `latency` is of successful answers, in ms; `predictions` are counts in 20 bins of
+    [0, 1].
     """
 
     requests: int = 0
@@ -27,6 +29,7 @@ class VariantTraffic:
     errors: dict[str, int] = field(default_factory=dict)
     cache_hits: int = 0
     fallbacks: int = 0
+    fallback_kinds: dict[str, int] = field(default_factory=dict)
     pinned: int = 0
     latency: Sketch = field(default_factory=Sketch)
     latency_sum_ms: float = 0.0
@@ -118,6 +121,7 @@ class EndpointTotals:
     failed: int
     cache_hits: int
     fallbacks: int
+    fallback_kinds: dict[str, int]
     rejected: dict[str, int]
 
     @property

@@ -26,7 +26,7 @@ WHOLE = (
     "lookup_unread",
 )
 REAL = ("latency_sum_ms", "prediction_sum")
-ALL_COUNTS = ("errors", "latency", "predictions")
+ALL_COUNTS = ("errors", "fallback_kinds", "latency", "predictions")
 BY_VARIANT = ("variant",)
 BY_LINE = ("variant", "version_key")
 BY_STEP = (
@@ -155,6 +155,7 @@ def _traffic(sums: list[float], counts: dict[str, str]) -> VariantTraffic:
         latency_sum_ms=latency_sum_ms,
         prediction_sum=prediction_sum,
         errors=_kinds.decode(counts.get("errors", "{}")),
+        fallback_kinds=_kinds.decode(counts.get("fallback_kinds", "{}")),
         latency=Sketch(_bins.decode(counts.get("latency", "{}"))),
         predictions=_bins.decode(counts.get("predictions", "{}")),
     )

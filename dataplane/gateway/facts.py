@@ -134,7 +134,8 @@ def _packed(row: Row) -> bytes:
     answer = row.answer
     if answer is None:
         status = spool.STATUS_CODES[row.error or "internal"]
-        return _pack_row(row.unit, row.latency_ms, spool.NO_SCORE, -1, status, row.flags)
+        flags = row.flags if row.refusal is None else row.flags | spool.INSTEAD
+        return _pack_row(row.unit, row.latency_ms, spool.NO_SCORE, -1, status, flags)
     score = answer.score
     if not -SCORE_MAX <= score <= SCORE_MAX:  # a regression in double precision
         score = math.copysign(SCORE_MAX, score)

@@ -21,13 +21,14 @@ from dataplane.gateway.recover import Chain, Standby
 from dataplane.gateway.row import Row
 from dataplane.gateway.shared import SharedCache
 from dataplane.gateway.withdraw import Guards
-from dataplane.spool import CACHE_HIT, FALLBACK, LOOKUP_UNREAD, PINNED
+from dataplane.spool import BY_DEFAULT, BY_VARIANT, CACHE_HIT, FALLBACK, LOOKUP_UNREAD, PINNED
 from serving.labels import Answer
 from serving.validation import InvalidFeatures
 
 OWN_TIME = frozenset({"timeout", "overload"})
 NOT_KEPT = CACHE_HIT | LOOKUP_UNREAD  # an answer from defaults would outlive the hiccup
 LEAST_TIME_S = 0.001
+HOW = {"stale": 0, "default": BY_DEFAULT}
 
 _answer_of = attrgetter("answer")
 _closed_of = attrgetter("closed")
@@ -333,7 +334,7 @@ def fall_back(row: Row, name: str, answer: Answer, output: bytes) -> None:
     """Answer with what stands behind the variant assigned."""
     row.answer, row.output, row.error = answer, output, None
     row.fallback = name
-    row.flags |= FALLBACK
+    row.flags |= FALLBACK | HOW.get(name, BY_VARIANT)
 
 
 def take_home(row: Row) -> None:

@@ -13,6 +13,7 @@ from contracts.records import (
     Batch,
     Counter,
     Exposure,
+    FallbackKind,
     Record,
     Rejected,
 )
@@ -33,6 +34,7 @@ ROW_TYPE = np.dtype(
     ]
 )
 MAX_REMEMBERED = 2_000_000
+UNANSWERED = [spool.STATUS_CODES[kind] for kind in spool.UNANSWERED]
 
 Rows = npt.NDArray[Any]
 
@@ -124,6 +126,7 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
         errors=_errors(rows),
         cache_hits=_flagged(rows, spool.CACHE_HIT),
         fallbacks=_flagged(rows, spool.FALLBACK),
+        fallback_kinds=_fallback_kinds(rows),
         pinned=_flagged(rows, spool.PINNED),
         lookup_misses=_flagged(rows, spool.LOOKUP_MISSED),
         lookup_unread=_flagged(rows, spool.LOOKUP_UNREAD),
@@ -140,6 +143,20 @@ def _counter(context: Context, second: int, rows: Rows, calls: tuple[int, int]) 
 def _errors(rows: Rows) -> dict[str, int]:
     counts = tally(rows["status"])
     return {spool.STATUSES[code]: count for code, count in counts.items() if code}
+
+
+def _fallback_kinds(rows: Rows) -> dict[str, int]:
+    """Fallbacks by what answered, and what was answered with 503 for want of any."""
+    how = rows["flags"] & spool.INSTEAD
+    instead = (rows["flags"] & spool.FALLBACK) != 0
+    unanswered = np.isin(rows["status"], UNANSWERED) & (how != spool.INSTEAD)
+    found: dict[FallbackKind, int] = {
+        "stale": int(np.count_nonzero(instead & (how == 0))),
+        "variant": int(np.count_nonzero(instead & (how == spool.BY_VARIANT))),
+        "default": int(np.count_nonzero(instead & (how == spool.BY_DEFAULT))),
+        "503": int(np.count_nonzero(unanswered)),
+    }
+    return {kind: count for kind, count in found.items() if count}
 
 
 def _flagged(rows: Rows, flag: int) -> int:

@@ -97,10 +97,26 @@ def counted_rejections() -> int:
     return int(RejectedWindow.objects.aggregate(total=Sum("count"))["total"] or 0)
 
 
-def counted_fallbacks() -> int:
-    """What Postgres says was answered by something else than the variant assigned."""
-    found = TrafficWindow.objects.filter(endpoint="rig").aggregate(total=Sum("fallbacks"))
-    return int(found["total"] or 0)
+def fallbacks(answers: Iterable[Answer]) -> Counter[str]:
+    """What the clients saw of the chain: which of its steps answered, or 503."""
+    seen = Counter("503" for each in answers if each.status == 503)
+    named = [str(each.body["fallback"]) for each in answers if each.body.get("fallback")]
+    return seen + Counter(name.partition(":")[0] for name in named)
+
+
+def counted_fallbacks() -> Counter[str]:
+    """What Postgres says of it; the same by seconds, by minutes and by the sum of what answered."""
+    found: list[Counter[str]] = []
+    for rows in (TrafficWindow.objects.all(), TrafficRollup.objects.filter(width_s=60)):
+        kinds: Counter[str] = Counter()
+        for row in rows.filter(endpoint="rig"):
+            assert row.fallbacks == sum(row.fallback_kinds.values()) - row.fallback_kinds.get(
+                "503", 0
+            )
+            kinds.update(row.fallback_kinds)
+        found.append(kinds)
+    assert found[0] == found[1]
+    return found[0]
 
 
 def exposed() -> dict[str, str]:

@@ -5,24 +5,25 @@ from datetime import timedelta
 import pytest
 
 from apps.monitoring.answers import answers_of
-from apps.monitoring.ingest import batches, settlement
-from tests.monitoring.factories import AT, batch, counter, envelope, record
+from apps.monitoring.ingest import batches
+from tests.monitoring.factories import batch, counter, envelope
 from tests.monitoring.test_selectors import SINCE
 
 pytestmark = pytest.mark.django_db
 
 
-def test_answers__cache_and_fallbacks__rates_and_sampled_kinds() -> None:
-    counted = counter([5.0], requests=10, cache_hits=3, fallbacks=4)
-    kinds = ("stale", "stale", "stale", "variant:backup", "")
-    records = tuple(record(f"p{n}", at=AT, fallback=kind) for n, kind in enumerate(kinds))
-    sealed = envelope(batch(1, counters=(counted,), records=records))
-    settlement.settle(committed=batches.commit(envelopes=[sealed]), boots=[])
+def test_answers__cache_and_fallbacks__are_exact_by_kind_in_the_order_of_the_chain() -> None:
+    one = counter(requests=6, cache_hits=3, fallbacks=3, fallback_kinds={"default": 1, "stale": 2})
+    other = counter(requests=4, fallbacks=1, fallback_kinds={"stale": 1, "503": 2}, variant="b")
+    batches.commit(
+        envelopes=[envelope(batch(1, counters=(one, one))), envelope(batch(2, counters=(other,)))]
+    )
     found = answers_of("flights", SINCE, SINCE + timedelta(minutes=1))
-    assert (found.hit_rate, found.fallback_share) == (0.3, 0.4)
-    assert [(kind.name, kind.share) for kind in found.kinds] == [
-        ("a stale answer", 0.75),
-        ("backup", 0.25),
+    assert (found.requests, found.cache_hits, found.fallbacks) == (16, 6, 7)
+    assert [(kind.name, kind.count, kind.share) for kind in found.kinds] == [
+        ("stale answers", 5, 5 / 16),
+        ("the default", 2, 2 / 16),
+        ("nothing (503)", 2, 2 / 16),
     ]
 
 

@@ -6,6 +6,10 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 
+def _kinds(**options: Any) -> serializers.DictField:
+    return serializers.DictField(child=serializers.IntegerField(), **options)
+
+
 class PeriodSerializer(serializers.Serializer[Any]):
     """Query of a time series; the last 15 minutes in about 120 steps unless it says otherwise."""
 
@@ -54,6 +58,7 @@ class VariantSerializer(serializers.Serializer[Any]):
     error_rate = serializers.FloatField(allow_null=True)
     cache_hits = serializers.IntegerField()
     fallbacks = serializers.IntegerField()
+    fallbacks_by_kind = _kinds(source="fallback_kinds")
     lookup_misses = serializers.IntegerField()
     lookup_unread = serializers.IntegerField()
     p50_ms = serializers.FloatField(allow_null=True)
@@ -64,12 +69,17 @@ class VariantSerializer(serializers.Serializer[Any]):
 
 
 class TotalsSerializer(serializers.Serializer[Any]):
-    """All variants together; `rejected` (by reason) reached none of them."""
+    """All variants together; `rejected` (by reason) reached none of them.
+
+    Of `fallbacks_by_kind` "stale", "variant" and "default" make up `fallbacks`; "503" are errors
+    for which nothing stood in.
+    """
 
     requests = serializers.IntegerField()
     failed = serializers.IntegerField()
     cache_hits = serializers.IntegerField()
     fallbacks = serializers.IntegerField()
+    fallbacks_by_kind = _kinds(source="fallback_kinds")
     availability = serializers.FloatField(allow_null=True)
     rejected = serializers.DictField(child=serializers.IntegerField())
 

@@ -30,6 +30,7 @@ class Window:
     errors: dict[str, int] = field(default_factory=dict)
     cache_hits: int = 0
     fallbacks: int = 0
+    fallback_kinds: dict[str, int] = field(default_factory=dict)
     pinned: int = 0
     latency: dict[int, int] = field(default_factory=dict)
     latency_sum_ms: float = 0.0
@@ -60,6 +61,7 @@ class Window:
         self.lookup_misses += counts.lookup_misses
         self.lookup_unread += counts.lookup_unread
         add_counts(self.errors, counts.errors)
+        add_counts(self.fallback_kinds, counts.fallback_kinds)
         add_counts(self.latency, counts.latency)
         add_counts(self.predictions, counts.predictions)
 

@@ -34,7 +34,7 @@ _SUMS = (
     "lookup_unread",
 )
 _REAL = ("latency_sum_ms", "prediction_sum")
-_COUNTS = ("errors", "latency", "predictions")
+_COUNTS = ("errors", "fallback_kinds", "latency", "predictions")
 _MERGE = ", ".join(
     [
         *(f"{name} = held.{name} + excluded.{name}" for name in _SUMS),

@@ -76,7 +76,7 @@ def test_stale__model_away__answers_with_what_it_said_before(served: Site) -> No
         "stable",
     ]
     counter, records = facts(served, 2)
-    assert (counter.requests, counter.fallbacks, counter.errors) == (1, 1, {})
+    assert (counter.requests, counter.fallback_kinds, counter.errors) == (1, {"stale": 1}, {})
     assert [record.fallback for record in records] == ["stale"]
 
 
@@ -87,6 +87,7 @@ def test_variant__model_away__answers_with_the_one_in_reserve(served: Site) -> N
     assert (answer["model_version"], answer["variant"]) == ("2.0.0", "reserve")
     counter, records = facts(served, 3)
     assert (counter.variant, counter.fallbacks, counter.errors) == ("stable", 1, {})
+    assert counter.fallback_kinds == {"variant": 1}
     assert [record.fallback for record in records] == ["variant:reserve"]
 
 
@@ -130,7 +131,8 @@ def test_chain__empty__is_503_with_retry_after_and_counted_as_the_variant_s(serv
     served.publish(spec(served, phase=5))
     reply = served.predict()
     assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
-    assert facts(served, 5)[0].errors == {"unavailable": 1}
+    counter, _ = facts(served, 5)
+    assert (counter.errors, counter.fallback_kinds) == ({"unavailable": 1}, {"503": 1})
 
 
 def test_breaker__model_away__opens_and_closes_when_it_is_back(served: Site) -> None:

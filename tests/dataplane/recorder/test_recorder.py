@@ -90,6 +90,29 @@ def test_batch__rows_of_two_seconds__are_counted_by_second(
     assert (second.second, second.requests, second.latency) == (101, 1, {bin_of(4.0): 1})
 
 
+def test_fallbacks__each_kind_and_the_end_of_the_chain__are_counted_apart(
+    out: SpoolWriter, shipper: Shipper, valkey: "redis.Redis"
+) -> None:
+    instead = spool.FALLBACK
+    rows = [
+        row(1, flags=instead),
+        row(2, flags=instead | spool.BY_VARIANT),
+        row(3, flags=instead | spool.BY_VARIANT | spool.LOOKUP_MISSED),
+        row(4, flags=instead | spool.BY_DEFAULT),
+        row(5, status="unavailable"),
+        row(6, status="overload"),
+        row(7, status="overload", flags=spool.INSTEAD),  # 429
+        row(8, status="timeout"),
+        row(9),
+    ]
+    write(out, *rows)
+    out.seal()
+    shipper.turn()
+    (counter,) = shipped(valkey)[0].counters
+    assert counter.fallback_kinds == {"stale": 1, "variant": 2, "default": 1, "503": 2}
+    assert (counter.requests, counter.fallbacks, sum(counter.errors.values())) == (9, 4, 4)
+
+
 def test_exposures__unit_seen_again_pinned_or_anonymous__is_no_new_exposure(
     out: SpoolWriter, shipper: Shipper, valkey: "redis.Redis"
 ) -> None:
