@@ -12,7 +12,8 @@ TRAFFIC = "monitoring_trafficwindow"
 PREDICTIONS = "monitoring_predictionrow"
 ROLLUPS = "monitoring_trafficrollup"
 SHADOWS = "monitoring_shadowwindow"
-TABLES = (TRAFFIC, ROLLUPS, PREDICTIONS, SHADOWS)
+SHADOW_PREDICTIONS = "monitoring_shadowprediction"
+TABLES = (TRAFFIC, ROLLUPS, PREDICTIONS, SHADOWS, SHADOW_PREDICTIONS)
 EPOCH = date(1970, 1, 1)
 BACK_DAYS, AHEAD_DAYS = 400, 3
 

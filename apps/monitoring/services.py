@@ -73,6 +73,7 @@ def drop_expired(*, today: date, traffic_days: int, prediction_days: int) -> int
         (partitions.ROLLUPS, traffic_days),
         (partitions.SHADOWS, traffic_days),
         (partitions.PREDICTIONS, prediction_days),
+        (partitions.SHADOW_PREDICTIONS, prediction_days),
     ):
         with transaction.atomic():
             dropped += partitions.drop_before(table, today - timedelta(days=max(days, 2)))

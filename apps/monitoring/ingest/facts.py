@@ -93,6 +93,7 @@ class Facts:
     exposures: dict[tuple[str, int, str], FirstExposure] = field(default_factory=dict)
     failures: dict[tuple[str, str], Failure] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
+    shadow_labels: dict[tuple[str, str], Record] = field(default_factory=dict)
     outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
     shadows: dict[ShadowKey, ShadowSums] = field(default_factory=dict)
     refused_outcomes: int = 0
@@ -110,8 +111,10 @@ class Facts:
         for failure in batch.failures:
             self._fail(failure)
         for record in batch.records:
-            if not record.shadow_of:  # what nobody was answered is in the lake alone
+            if not record.shadow_of:
                 self.records.setdefault(record.prediction_id, record)
+            elif record.label:
+                self.shadow_labels.setdefault((record.shadow_of, record.version), record)
         for comparison in batch.comparisons:
             self._compare(comparison)
         for outcome in batch.outcomes:
@@ -125,6 +128,7 @@ class Facts:
             "exposures": len(self.exposures),
             "failures": len(self.failures),
             "records": len(self.records),
+            "shadow_labels": len(self.shadow_labels),
             "outcomes": len(self.outcomes),
             "shadows": len(self.shadows),
         }

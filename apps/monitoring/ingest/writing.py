@@ -223,6 +223,24 @@ PREDICTIONS = Staged(
     """,
 )
 
+SHADOW_LABELS = Staged(
+    "new_shadow_labels",
+    {
+        "prediction_id": "text",
+        "version_key": "text",
+        "occurred_at": "float8",
+        "endpoint": "text",
+        "label": "text",
+    },
+    """
+    INSERT INTO monitoring_shadowprediction
+        (prediction_id, version_key, occurred_at, endpoint, label)
+    SELECT prediction_id, version_key, to_timestamp(occurred_at), endpoint, label
+    FROM new_shadow_labels
+    ON CONFLICT DO NOTHING
+    """,
+)
+
 OUTCOMES = Staged(
     "new_outcomes",
     {
@@ -260,6 +278,7 @@ def write(cursor: DbCursor, facts: Facts) -> None:
         (EXPOSURES, _exposures(facts) if facts.exposures else None),
         (FAILURES, _failures(facts) if facts.failures else None),
         (PREDICTIONS, _predictions(facts) if facts.records else None),
+        (SHADOW_LABELS, _shadow_labels(facts) if facts.shadow_labels else None),
         (OUTCOMES, _outcomes(facts) if facts.outcomes else None),
         (SHADOWS, _shadows(facts.shadows) if facts.shadows else None),
         (WINDOWS, _windows(facts.windows) if facts.windows else None),
@@ -349,6 +368,11 @@ def _predictions(facts: Facts) -> Iterator[Row]:
             record.fallback,
             record.sample_rate,
         )
+
+
+def _shadow_labels(facts: Facts) -> Iterator[Row]:
+    for (prediction_id, version), record in facts.shadow_labels.items():
+        yield (prediction_id, version, record.at, record.endpoint, record.label)
 
 
 def _outcomes(facts: Facts) -> Iterator[Row]:
