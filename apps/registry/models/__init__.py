@@ -1,6 +1,9 @@
 """Models, versions, their validations, promotion requests and the history of their stages."""
 
+from apps.registry.models.card import CardEdition
 from apps.registry.models.catalogue import (
+    ALIAS_PATTERN,
+    NAME_LENGTH,
     NAME_PATTERN,
     SEMANTIC_PATTERN,
     ModelAlias,
@@ -12,18 +15,23 @@ from apps.registry.models.catalogue import (
     digest_of,
 )
 from apps.registry.models.promotion import PromotionRequest, StageTransition
+from apps.registry.models.takeover import Takeover
 from apps.registry.models.validation import OPEN_VALIDATIONS, Validation, ValidationState
 
 __all__ = [
+    "ALIAS_PATTERN",
+    "NAME_LENGTH",
     "NAME_PATTERN",
     "OPEN_VALIDATIONS",
     "SEMANTIC_PATTERN",
+    "CardEdition",
     "ModelAlias",
     "ModelVersion",
     "ModelVersionQuerySet",
     "PromotionRequest",
     "RegisteredModel",
     "StageTransition",
+    "Takeover",
     "Tier",
     "Validation",
     "ValidationState",

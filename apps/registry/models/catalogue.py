@@ -6,7 +6,8 @@ from typing import Self
 
 import msgspec
 from django.conf import settings
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -17,7 +18,9 @@ from apps.registry.promotion import APPROVED_STAGES, Stage
 from contracts.declaration import Declaration
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NAME_LENGTH = 100
+NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._ -]{0,98}[A-Za-z0-9_-])?$"
+ALIAS_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 SEMANTIC_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
 
 
@@ -41,10 +44,25 @@ class VersionStatus(StrEnum):
     FAILED = "failed"
 
 
-class RegisteredModel(models.Model):
-    """A model that a team answers for; its versions are numbered from 1."""
+class LiveModels(models.Manager["RegisteredModel"]):
+    """Models that were not deleted."""
 
-    name = models.CharField(max_length=63, unique=True)
+    def get_queryset(self) -> models.QuerySet["RegisteredModel"]:
+        """Without tombstones."""
+        return super().get_queryset().filter(deleted_at__isnull=True)
+
+
+class RegisteredModel(models.Model):
+    """A model that a team answers for; its versions are numbered from 1.
+
+    A deleted one stays as a tombstone that only `with_deleted` shows; `name_free` says that its
+    name may be taken again. `former_names` are those that it had before it was renamed.
+    """
+
+    name = models.CharField(max_length=NAME_LENGTH)
+    former_names = ArrayField(
+        models.CharField(max_length=NAME_LENGTH), default=list, blank=True, db_default=[]
+    )
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="models")
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="owned_models"
@@ -55,11 +73,27 @@ class RegisteredModel(models.Model):
     last_number = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    name_free = models.BooleanField(default=False, db_default=False)
+
+    objects = LiveModels()
+    with_deleted = models.Manager["RegisteredModel"]()
 
     class Meta:
         ordering = ("name",)
-        indexes = (GinIndex(fields=["tags"], name="model_tags"),)
+        indexes = (
+            GinIndex(fields=["tags"], name="model_tags"),
+            GinIndex(OpClass("name", name="gin_trgm_ops"), name="model_name_parts"),
+            models.Index(fields=["-updated_at", "name"], name="model_newest_change"),
+        )
         constraints = (
+            models.UniqueConstraint(
+                fields=["name"], condition=Q(name_free=False), name="model_name_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(name_free=False) | Q(deleted_at__isnull=False),
+                name="model_name_freed_by_deletion",
+            ),
             matches("model_name", "name", NAME_PATTERN),
             one_of("model_tier", "tier", Tier),
         )
@@ -71,6 +105,11 @@ class RegisteredModel(models.Model):
     def key(self) -> str:
         """The object key in the event log."""
         return f"model:{self.name}"
+
+    @property
+    def keys(self) -> list[str]:
+        """Its keys in the event log: of its name, and of those that it had before."""
+        return [f"model:{name}" for name in (self.name, *self.former_names)]
 
 
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
@@ -85,6 +124,15 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(stage__in=[stage.value for stage in stages])
 
 
+class LiveVersions(models.Manager.from_queryset(ModelVersionQuerySet)):  # type: ignore[misc]  # made at run time
+    """Versions that were not deleted."""
+
+    def get_queryset(self) -> ModelVersionQuerySet:
+        """Without tombstones."""
+        found: ModelVersionQuerySet = super().get_queryset().filter(deleted_at__isnull=True)
+        return found
+
+
 class ModelVersion(models.Model):
     """One version of a model: what was trained, where its artifact lies, how far it has come.
 
@@ -96,6 +144,13 @@ class ModelVersion(models.Model):
     `contracts.declaration.Declaration` as it came in; its steps are part of `input_schema`, too.
     Until its `status` is ready a version has no artifact, no schema and no way to be promoted;
     `status_detail` says why one failed. `derived_from` is the version that this one was made of.
+    `files` lists {path, size, sha256} of every file of an artifact that is kept as it came; their
+    digest is the artifact's, and `artifact_uri` the folder. `backend` is the backend of Triton that
+    serves the artifact, empty where none does. `conversion` is the evidence of what was made of the
+    artifact on its way in (`apps.registry.conversion`). `source` is what was registered, in the
+    words of whoever did; `download_uri` where MLflow's clients read it, empty for `source` itself.
+    A deleted version stays as a tombstone that only `with_deleted` shows; its number is not used
+    again.
     """
 
     model = models.ForeignKey(RegisteredModel, on_delete=models.PROTECT, related_name="versions")
@@ -113,8 +168,19 @@ class ModelVersion(models.Model):
     derived_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="derivatives"
     )
+    files = models.JSONField(
+        default=list, blank=True, db_default=models.Value([], models.JSONField())
+    )
+    backend = models.CharField(
+        max_length=40, blank=True, default="onnxruntime", db_default="onnxruntime"
+    )
+    conversion = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     source = models.CharField(max_length=500, blank=True)
+    download_uri = models.CharField(max_length=500, blank=True, db_default="")
     run_id = models.CharField(max_length=64, blank=True)
+    run_link = models.CharField(max_length=500, blank=True, db_default="")
     artifact_uri = models.CharField(max_length=500, blank=True)
     artifact_digest = models.CharField(max_length=64, blank=True)
     size_bytes = models.PositiveBigIntegerField(default=0)
@@ -143,12 +209,19 @@ class ModelVersion(models.Model):
     author = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
-    objects = ModelVersionQuerySet.as_manager()
+    objects = LiveVersions()
+    with_deleted = ModelVersionQuerySet.as_manager()
 
     class Meta:
         ordering = ("-id",)
         indexes = (
+            models.Index(fields=["model", "stage", "-number"], name="version_latest"),
+            models.Index(fields=["model", "-updated_at", "-number"], name="version_changes"),
+            models.Index(fields=["-updated_at"], name="version_newest_change"),
+            models.Index(fields=["source"], name="version_source", opclasses=["varchar_pattern_ops"]),
+            GinIndex(OpClass("source", name="gin_trgm_ops"), name="version_source_parts"),
             models.Index(fields=["model", "-number"], name="version_newest"),
             models.Index(fields=["stage", "model"], name="version_stage_of_model"),
             models.Index(fields=["run_id"], name="version_run"),
@@ -200,6 +273,12 @@ class ModelVersion(models.Model):
         """The object key in the event log."""
         return f"version:{self.version_key}"
 
+    @property
+    def keys(self) -> list[str]:
+        """Its keys in the event log, under every name that its model had. Reads the model."""
+        names = (self.model.name, *self.model.former_names)
+        return [f"version:{name}/{self.number}" for name in names]
+
     def schema(self) -> ModelSchema:
         """The typed schema. Raises msgspec.ValidationError when the row does not hold one."""
         return msgspec.convert({**self.input_schema, "output": self.output_schema}, ModelSchema)
@@ -216,8 +295,10 @@ class ModelVersion(models.Model):
         """SHA-256 hex of all that an approval signs.
 
         Artifact, schema with its preprocessing, label map, threshold; the background sample and the
-        golden rows where there are any.
+        golden rows where there are any. Empty until there is an artifact.
         """
+        if not self.artifact_digest:
+            return ""
         golden = {"golden": self.declared["golden"]} if "golden" in self.declared else {}
         sample = {"background": self.background_digest} if self.background_digest else {}
         return digest_of(
@@ -246,7 +327,10 @@ class ModelAlias(models.Model):
 
     class Meta:
         ordering = ("name",)
-        constraints = (models.UniqueConstraint(fields=["model", "name"], name="alias_once"),)
+        constraints = (
+            models.UniqueConstraint(fields=["model", "name"], name="alias_once"),
+            matches("alias_name", "name", ALIAS_PATTERN),
+        )
 
     def __str__(self) -> str:
         return f"{self.name} -> {self.version_id}"
