@@ -52,6 +52,9 @@ class Config(BaseSettings):
     outbound_allow: str = ""
     outbound_ports: str = "443,8443"
     outbound_ca_file: Path | None = None
+    webhook_timeout_s: float = 10.0
+    webhook_disable_after_days: int = 3
+    webhook_retention_days: int = 30
 
     event_anchor_s: float = 600.0
     metrics_token: SecretStr | None = None

@@ -149,6 +149,8 @@ CELERY_BEAT_SCHEDULE = {
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
+        ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
+        ("expire-deliveries", "apps.notices.tasks.expire_deliveries", 3600.0, "default"),
         ("expire-seconds", "apps.monitoring.tasks.expire_seconds", 300.0, "monitoring"),
         ("maintain-partitions", "apps.monitoring.tasks.maintain_partitions", 3600.0, "monitoring"),
     )

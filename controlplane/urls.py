@@ -37,6 +37,7 @@ class DocsView(SpectacularSwaggerView):
 
 APPS = (
     "accounts",
+    "notices",
     "events",
     "registry",
     "routing",

@@ -6,3 +6,9 @@ class NoticesConfig(AppConfig):
 
     name = "apps.notices"
     label = "notices"
+
+    def ready(self) -> None:
+        """Hear of what happens everywhere."""
+        from apps.notices import subscribers
+
+        subscribers.register()

@@ -1,0 +1,18 @@
+"""Celery tasks: thin, idempotent, safe beside themselves."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from apps.notices import sending, services
+
+
+@shared_task(name="apps.notices.tasks.send_due")
+def send_due(**_: object) -> None:
+    """Send what webhooks wait for."""
+    sending.send_due()
+
+
+@shared_task(name="apps.notices.tasks.expire_deliveries")
+def expire_deliveries(**_: object) -> None:
+    """Forget old messages."""
+    services.expire_deliveries(now=timezone.now())
