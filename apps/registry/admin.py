@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from apps.events.administration import ReadOnlyAdmin
 from apps.registry.models import (
+    CardEdition,
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
@@ -65,3 +66,11 @@ class StageTransitionAdmin(ReadOnlyAdmin):
     list_display = ("version", "from_stage", "to_stage", "actor_key", "occurred_at")
     list_filter = ("to_stage",)
     list_select_related = ("version__model",)
+
+
+@admin.register(CardEdition)
+class CardEditionAdmin(ReadOnlyAdmin):
+    """What owners wrote on their models' cards."""
+
+    list_display = ("model", "number", "written_by", "written_at")
+    list_select_related = ("model",)
