@@ -9,7 +9,8 @@ class DeploymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear of what the floors beneath do, and show something on their pages."""
-        from apps.deployments import panels, subscribers
+        from apps.deployments import lineage, panels, subscribers
 
         subscribers.register()
         panels.register()
+        lineage.register()

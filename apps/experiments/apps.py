@@ -6,3 +6,9 @@ class ExperimentsConfig(AppConfig):
 
     name = "apps.experiments"
     label = "experiments"
+
+    def ready(self) -> None:
+        """Show something on the pages of the floors beneath."""
+        from apps.experiments import lineage
+
+        lineage.register()

@@ -9,6 +9,7 @@ class MonitoringConfig(AppConfig):
 
     def ready(self) -> None:
         """Show something on the pages of the floors beneath."""
-        from apps.monitoring import panels
+        from apps.monitoring import lineage, panels
 
         panels.register()
+        lineage.register()

@@ -2,23 +2,25 @@
 
 from django.urls import path, re_path
 
-from apps.registry import views
+from apps.registry.views import approvals, catalogue, versions
 
 urlpatterns = [
-    path("models/", views.model_list, name="model-list"),
-    path("models/<slug:name>/", views.model, name="model"),
-    path("models/<slug:name>/versions/<str:ref>/", views.version, name="version"),
-    path("models/<slug:name>/versions/<str:ref>/validate", views.validate, name="version-validate"),
+    path("models/", catalogue.model_list, name="model-list"),
+    path("models/<str:name>/", catalogue.model, name="model"),
+    path("models/<str:name>/versions/<str:ref>/", versions.version, name="version"),
     path(
-        "models/<slug:name>/versions/<str:ref>/promotion-requests",
-        views.request_promotion,
+        "models/<str:name>/versions/<str:ref>/validate", versions.validate, name="version-validate"
+    ),
+    path(
+        "models/<str:name>/versions/<str:ref>/promotion-requests",
+        versions.request_promotion,
         name="version-request",
     ),
-    path("approvals/", views.approval_list, name="approval-list"),
-    path("approvals/<uuid:promotion_id>/", views.approval, name="approval"),
+    path("approvals/", approvals.approval_list, name="approval-list"),
+    path("approvals/<uuid:promotion_id>/", approvals.approval, name="approval"),
     re_path(
         r"^approvals/(?P<promotion_id>[0-9a-f-]{36})/(?P<decision>approve|reject|withdraw)$",
-        views.decide,
+        approvals.decide,
         name="approval-decide",
     ),
 ]

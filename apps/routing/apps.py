@@ -8,7 +8,8 @@ class RoutingConfig(AppConfig):
     label = "routing"
 
     def ready(self) -> None:
-        """Hear of what the floors beneath do."""
-        from apps.routing import subscribers
+        """Hear of what the floors beneath do, and show something on their pages."""
+        from apps.routing import lineage, subscribers
 
         subscribers.register()
+        lineage.register()

@@ -1,0 +1,1 @@
+"""Where a version came from and what became of it, as one graph."""
