@@ -221,32 +221,38 @@ def install_model(
 
 
 def install_explainer(
-    environment: Mapping[str, str], number: int, *, bias: float = 0.0, rows: int = 100
+    environment: Mapping[str, str],
+    number: int,
+    *,
+    bias: float = 0.0,
+    rows: int = 100,
+    schema: ModelSchema = SCHEMA,
+    name: str = "rig",
 ) -> str:
     """Put what explains version `number` into Triton's repository and load it; its entry's name.
 
     Its background are `rows` examples with all numbers drawn from a standard normal, seed 0.
     """
-    entry = explainer_entry(f"rig-v{number}")
+    entry = explainer_entry(f"{name}-v{number}")
     home = Path(environment["TRITON_REPOSITORY"]) / entry
     (home / "1").mkdir(parents=True, exist_ok=True)
     for path, file in RUNTIMES[EXPLAIN_RUNTIME].items():
         shutil.copyfile(file, home / path)
-    (home / "config.pbtxt").write_text(explainer_pbtxt(SCHEMA, entry))
+    (home / "config.pbtxt").write_text(explainer_pbtxt(schema, entry))
     (home / "1" / "model.onnx").write_bytes(model_bytes(bias))
-    (home / "1" / "background.json").write_bytes(background(rows))
-    control = TritonControl(environment["TRITON_URL"], environment["TRITON_CONTROL_KEY"], 60.0)
+    (home / "1" / "background.json").write_bytes(background(rows, schema))
+    control = TritonControl(environment["TRITON_URL"], environment["TRITON_CONTROL_KEY"], 120.0)
     control.load(entry)
     return entry
 
 
-def background(rows: int) -> bytes:
+def background(rows: int, schema: ModelSchema = SCHEMA) -> bytes:
     """A sample for explanations of the rig's model."""
+    compiled = compile_schema(schema)
     drawn = np.random.default_rng(0).normal(size=(rows, len(NUMBERS))).tolist()
-    schema = compile_schema(SCHEMA)
-    return encode_background(
-        schema, [schema.read(example(**dict(zip(NUMBERS, row, strict=True)))) for row in drawn]
-    )
+    examples = [example(**dict(zip(NUMBERS, row, strict=True))) for row in drawn]
+    taken = [{name: row[name] for name in compiled.names if name in row} for row in examples]
+    return encode_background(compiled, [compiled.read(row) for row in taken])
 
 
 def gateway_process(environment: Mapping[str, str], port: int) -> Process:

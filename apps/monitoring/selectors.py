@@ -24,6 +24,7 @@ from apps.monitoring.models import (
     RejectedWindow,
     UnitFailure,
 )
+from apps.monitoring.paired import PairedAccuracy
 from apps.monitoring.performance import Accuracy, PhaseAccuracy
 from apps.monitoring.shadow import ShadowComparison, ShadowTraffic
 from apps.monitoring.shadows import shadow_comparison
@@ -36,6 +37,7 @@ __all__ = [
     "EndpointTotals",
     "FirstFailure",
     "Line",
+    "PairedAccuracy",
     "ShadowComparison",
     "ShadowTraffic",
     "VariantExposures",

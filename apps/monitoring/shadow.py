@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 
 from apps.monitoring.counts import add_counts
+from apps.monitoring.paired import PairedAccuracy
 from apps.monitoring.performance import Z_95, Interval, wilson
 from serving.sketches import Sketch
 
@@ -139,7 +140,8 @@ class Segment:
 class ShadowComparison:
     """A shadow version beside the version that answered, on one endpoint.
 
-    `segments` each split all rows by one feature, the one with the lowest agreement first.
+    `segments` each split all rows by one feature, the one with the lowest agreement first. `truth`
+    is of the sampled rows.
     """
 
     endpoint: str
@@ -147,6 +149,7 @@ class ShadowComparison:
     baseline: str
     traffic: ShadowTraffic
     segments: tuple[Segment, ...] = ()
+    truth: PairedAccuracy = field(default_factory=PairedAccuracy)
 
     @property
     def sentence(self) -> str:

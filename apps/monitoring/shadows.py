@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.monitoring import tiling
 from apps.monitoring.models import ShadowWindow
+from apps.monitoring.paired import PairedAccuracy
 from apps.monitoring.shadow import ShadowComparison, ShadowTraffic, by_agreement
 from serving.sketches import Sketch
 
@@ -20,7 +21,27 @@ SKETCHES = ("shifts", "baseline_latency", "shadow_latency")
 COUNTS = (*SKETCHES, "errors")
 KEYS = ("endpoint", "version_key", "baseline_key", "segment")
 
+# A shadow's label stands beside the prediction that was served moments before it.
+TRUTH = """
+SELECT shadow.endpoint, shadow.version_key, served.version_key, count(*),
+    count(*) FILTER (WHERE truth = shadow.label AND truth = served.label),
+    count(*) FILTER (WHERE truth = shadow.label AND truth <> served.label),
+    count(*) FILTER (WHERE truth <> shadow.label AND truth = served.label),
+    count(*) FILTER (WHERE truth <> shadow.label AND truth <> served.label)
+FROM monitoring_shadowprediction shadow JOIN monitoring_predictionrow served
+    ON served.prediction_id = shadow.prediction_id
+    AND served.occurred_at <= shadow.occurred_at
+    AND served.occurred_at > shadow.occurred_at - interval '1 hour'
+WHERE served.label <> '' AND served.fallback = ''
+    AND shadow.occurred_at >= %(since)s AND shadow.occurred_at < %(until)s
+    AND served.occurred_at > %(since)s - interval '1 hour' AND served.occurred_at < %(until)s
+    AND (%(endpoint)s::text IS NULL OR shadow.endpoint = %(endpoint)s)
+    AND (%(version_key)s::text IS NULL OR shadow.version_key = %(version_key)s)
+GROUP BY 1, 2, 3
+"""
+
 Key = tuple[str, str, str, str]
+Pair = tuple[str, str, str]
 _bins = msgspec.json.Decoder(dict[int, int])
 _kinds = msgspec.json.Decoder(dict[str, int])
 
@@ -40,7 +61,8 @@ def shadow_comparison(
     few rows is there as well, and says so.
     """
     found = _traffic(_where(endpoint_name, version_key, segment), _tiles(since, until))
-    grouped: dict[tuple[str, str, str], dict[str, ShadowTraffic]] = defaultdict(dict)
+    truth = _truth(endpoint_name, version_key, since, until or timezone.now())
+    grouped: dict[Pair, dict[str, ShadowTraffic]] = defaultdict(dict)
     for (endpoint, version, baseline, name), traffic in found.items():
         grouped[endpoint, version, baseline][name] = traffic
     comparisons = [
@@ -50,10 +72,25 @@ def shadow_comparison(
             baseline=baseline,
             traffic=segments.pop("", ShadowTraffic()),
             segments=by_agreement(segments),
+            truth=truth.get((endpoint, version, baseline), PairedAccuracy()),
         )
         for (endpoint, version, baseline), segments in sorted(grouped.items())
     ]
     return sorted(comparisons, key=lambda each: -each.traffic.rows)
+
+
+def _truth(
+    endpoint: str | None, version_key: str | None, since: datetime | None, until: datetime
+) -> dict[Pair, PairedAccuracy]:
+    """How often each shadow and each baseline beside it were right, on sampled rows."""
+    first = since or datetime.fromtimestamp(0, UTC)
+    minute = first.replace(second=0, microsecond=0)
+    wanted = {"endpoint": endpoint, "version_key": version_key, "since": minute, "until": until}
+    with connection.cursor() as cursor:
+        cursor.execute(TRUTH, wanted)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    names = ("sampled", "both", "shadow_only", "baseline_only", "neither")
+    return {row[:3]: PairedAccuracy(**dict(zip(names, row[3:], strict=True))) for row in rows}
 
 
 def _tiles(since: datetime | None, until: datetime | None) -> list[tiling.Tile]:

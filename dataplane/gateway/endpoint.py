@@ -142,8 +142,8 @@ class PredictPath:
         try:
             key = key or self.admit(authorization)
             first = self.assigned(key, question, started, read)
-            rows = [self._copy(first, values) for values in read(first.variant)]
-            self._rates.charge(key.client, len(rows) - 1)
+            rows = [self.another(first, values) for values in read(first.variant)]
+            self.charge(key, len(rows) - 1)
             return await self._together(rows, question.timeout_s)
         except Refusal as refusal:
             self.reject(refusal)
@@ -158,6 +158,10 @@ class PredictPath:
         if key.client.requests_per_second:
             self._rates.admit(key.client, time.monotonic())
         return key
+
+    def charge(self, key: Key, rows: int) -> None:
+        """Take so many more rows out of a client's rate, who was let in with one."""
+        self._rates.charge(key.client, rows)
 
     def forget_other_clients(self) -> None:
         """Keep the rates of those clients only that may ask now."""
@@ -201,8 +205,8 @@ class PredictPath:
         row.trace = question.trace
         return row
 
-    def _copy(self, first: Row, values: Values) -> Row:
-        """A row of the same request."""
+    def another(self, first: Row, values: Values) -> Row:
+        """A row of the same request as `first`."""
         row = Row(
             endpoint=first.endpoint,
             variant=first.variant,

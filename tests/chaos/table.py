@@ -27,7 +27,7 @@ class Table:
     """Changes go through the services, which publish by themselves after the commit."""
 
     def __init__(self, triton: str) -> None:
-        self.one, self.two = (_version(number, triton) for number in (1, 2))
+        self.one, self.two = (make_rig_version(number, triton) for number in (1, 2))
         self.endpoint: Endpoint = services.create_endpoint(
             actor=operator(),
             name="rig",
@@ -51,8 +51,9 @@ class Table:
         return restore(self.endpoint, to_phase)
 
 
-def _version(number: int, triton: str) -> ModelVersion:
-    version = make_version(model=make_model("rig"), number=number, **VERSION)
+def make_rig_version(number: int, triton: str, **fields: Any) -> ModelVersion:
+    """A version of the rig's model that answers at `triton`; in production unless told."""
+    version = make_version(model=make_model("rig"), number=number, **{**VERSION, **fields})
     services.register_backend(
         actor=operator(), version=version, entry=f"rig-v{number}", addresses=[triton]
     )

@@ -78,6 +78,33 @@ _SHADOW_TRAFFIC = {
     "error_share": 0.0001,
     "dropped": 0,
 }
+_TRUTH = {
+    "sampled": 402,
+    "total": 300,
+    "both": 236,
+    "shadow_only": 22,
+    "baseline_only": 10,
+    "neither": 32,
+    "shadow": {
+        "correct": 258,
+        "total": 300,
+        "sampled": 402,
+        "share": 0.86,
+        "interval": {"low": 0.8163, "high": 0.8947},
+        "matured_share": 0.7463,
+    },
+    "baseline": {
+        "correct": 246,
+        "total": 300,
+        "sampled": 402,
+        "share": 0.82,
+        "interval": {"low": 0.7726, "high": 0.8594},
+        "matured_share": 0.7463,
+    },
+    "difference": 0.04,
+    "difference_interval": {"low": 0.0012, "high": 0.0782},
+    "sentence": "By 300 labels the shadow is more often right.",
+}
 SHADOW = OpenApiExample(
     "A candidate as a shadow of everything",
     value={
@@ -92,6 +119,7 @@ SHADOW = OpenApiExample(
                 "scores +0.0041 on average.",
                 "traffic": _SHADOW_TRAFFIC,
                 "segments": [{"name": "carrier=AA", "traffic": _SHADOW_TRAFFIC}],
+                "truth": _TRUTH,
             }
         ],
     },

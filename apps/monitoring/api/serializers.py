@@ -166,6 +166,26 @@ class ShadowSegmentSerializer(serializers.Serializer[Any]):
     traffic = ShadowTrafficSerializer()
 
 
+class PairedAccuracySerializer(serializers.Serializer[Any]):
+    """Both versions on the same sampled rows: `total` of them have a label by now.
+
+    `shadow_only` rows only the shadow labelled rightly, `baseline_only` only the other;
+    `difference` is the shadow's share right minus the baseline's, with its 95 % interval.
+    """
+
+    sampled = serializers.IntegerField()
+    total = serializers.IntegerField()
+    both = serializers.IntegerField()
+    shadow_only = serializers.IntegerField()
+    baseline_only = serializers.IntegerField()
+    neither = serializers.IntegerField()
+    shadow = AccuracySerializer()
+    baseline = AccuracySerializer()
+    difference = serializers.FloatField(allow_null=True)
+    difference_interval = IntervalSerializer(allow_null=True)
+    sentence = serializers.CharField(allow_blank=True)
+
+
 class ShadowComparisonSerializer(serializers.Serializer[Any]):
     """A shadow version beside the version that answered; the lowest agreement first."""
 
@@ -174,6 +194,7 @@ class ShadowComparisonSerializer(serializers.Serializer[Any]):
     sentence = serializers.CharField()
     traffic = ShadowTrafficSerializer()
     segments = ShadowSegmentSerializer(many=True)
+    truth = PairedAccuracySerializer()
 
 
 class ShadowSerializer(serializers.Serializer[Any]):

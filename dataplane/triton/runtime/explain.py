@@ -3,9 +3,10 @@
 The same file explains every model. It asks the graph through the very file that serves it, which
 the puller puts beside this one as `served.py`; nothing is unpickled. shap's permutation explainer
 sees each feature as a number that stands for its cells, whatever their types, so text and missing
-values are explained as they are sent. It runs at a lower priority than what serves predictions,
-and reads shap at the first question only: that takes seconds and 200 MB. From then on it gives way
-to everything on the machine.
+values are explained as they are sent. It runs at a lower priority than what serves predictions.
+Reading shap takes seconds and 200 MB, so it happens while the entry loads, and one row is explained
+there and then: what is ready answers in milliseconds. From then on it gives way to everything on
+the machine.
 """
 
 import contextlib
@@ -189,6 +190,15 @@ class Explainer:
             "class": np.array([[index]], dtype=np.int64),
         }
 
+    def warm(self) -> None:
+        """Explain the first background row, as nobody should have to wait for the first one."""
+        row = {name: rows[:1] for name, rows in self.background.items()}
+        self.explain(row, -1, _go_on)
+
+
+def _go_on() -> None:
+    """Somebody waits."""
+
 
 def _block(rows: list[list[Any]], kind: str) -> Any:
     """`[rows, k]` cells from JSON, where null is a missing number."""
@@ -218,6 +228,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         home = os.path.join(args["model_repository"], args["model_version"])
         self.explainer = Explainer(home, config["parameters"])
+        self.explainer.warm()
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """One explanation after the other."""
