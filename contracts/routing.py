@@ -168,6 +168,8 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     `breakers` names variants that are not asked as usual: {"flights/canary": "open"} (endpoint,
     slash, variant key; "open" or "half_open"), those closed are left out. `replicas_out` are the
     "host:port" of model servers that failed their probes and get no rows until they answer again.
+    `caches_off` are endpoints whose cache did not pay and is switched off for a while, with the
+    share of rows that it had answered (0..1).
     """
 
     gateway: str
@@ -185,6 +187,7 @@ class GatewayReport(msgspec.Struct, frozen=True, kw_only=True):
     rejected_index: str = ""
     breakers: dict[str, str] = {}
     replicas_out: tuple[str, ...] = ()
+    caches_off: dict[str, float] = {}
 
 
 def encode_spec(spec: EndpointSpec) -> bytes:

@@ -315,7 +315,7 @@ class GatewayState(models.TextChoices):
 class GatewayReport(models.Model):
     """The last that a gateway said of itself; `seen_at` is by the control plane's own clock.
 
-    `breakers` and `replicas_out` are as in contracts.routing.GatewayReport.
+    `breakers`, `replicas_out` and `caches_off` are as in contracts.routing.GatewayReport.
     """
 
     gateway = models.CharField(max_length=100, primary_key=True)
@@ -333,6 +333,7 @@ class GatewayReport(models.Model):
     rejected_index = models.TextField(blank=True)
     breakers = models.JSONField(default=dict, blank=True)
     replicas_out = models.JSONField(default=list, blank=True)
+    caches_off = models.JSONField(db_default={}, default=dict, blank=True)
     swapped_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField()
     reported_at = models.DateTimeField()

@@ -65,6 +65,7 @@ class GatewayState:
     overrides: tuple[str, ...]
     breakers: Mapping[str, str]
     replicas_out: tuple[str, ...]
+    caches_off: Mapping[str, float]
     spool_bytes: int
     dropped: int
     swapped_at: datetime | None
@@ -186,6 +187,7 @@ def _gateway(row: GatewayReport, *, newest: int, now: datetime) -> GatewayState:
         overrides=tuple(row.overrides),
         breakers=row.breakers,
         replicas_out=tuple(row.replicas_out),
+        caches_off=row.caches_off,
         spool_bytes=row.spool_bytes,
         dropped=row.dropped,
         swapped_at=row.swapped_at,
@@ -205,7 +207,8 @@ class Trouble:
 
 
 def troubles_of(endpoint: Endpoint) -> list[Trouble]:
-    """Breakers that are not closed, and model servers out of rotation, by live gateways."""
+    """Breakers that are not closed, model servers out of rotation and caches switched off, by live
+    gateways."""
     rows = list(GatewayReport.objects.exclude(state=State.GONE.value))
     start = f"{endpoint.name}/"
     found = [
@@ -213,6 +216,15 @@ def troubles_of(endpoint: Endpoint) -> list[Trouble]:
         for row in rows
         for key, state in sorted(row.breakers.items())
         if key.startswith(start)
+    ]
+    found += [
+        Trouble(
+            row.gateway,
+            f"cache: {100 * row.caches_off[endpoint.name]:.1f} % of rows were hits",
+            "off",
+        )
+        for row in rows
+        if endpoint.name in row.caches_off
     ]
     if any(row.replicas_out for row in rows):
         mine = _addresses(endpoint)

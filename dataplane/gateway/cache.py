@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 SELDOM = 37.0  # -ln(u) of a 53-bit u is never more
 HIT_SHARE, JUDGED_ROWS = 0.05, 1_000
-JUDGED_S, PAUSE_S = 300.0, 600.0
+JUDGED_S = 300.0
 
 Kind = Literal["memory", "shared", "coalesced", "miss", "early"]
 _encode = msgspec.msgpack.Encoder().encode
@@ -55,17 +55,23 @@ class Place(NamedTuple):
 
 
 class HitRate:
-    """Whether caching pays: off for `PAUSE_S` after a window with fewer than 5 % hits.
+    """Whether caching pays: off for twice `judged_s` after a window with fewer than 5 % hits.
 
-    A window is judged after `JUDGED_S` if it saw `JUDGED_ROWS` rows; then the next one begins.
+    A window is judged after `judged_s` if it saw `JUDGED_ROWS` rows; then the next one begins.
     """
 
-    __slots__ = ("_hits", "_off_until", "_rows", "_since", "last")
+    __slots__ = ("_hits", "_off_until", "_rows", "_since", "judged_s", "last")
 
-    def __init__(self) -> None:
+    def __init__(self, judged_s: float = JUDGED_S) -> None:
+        self.judged_s = judged_s
         self._since = self._off_until = 0.0
         self._rows = self._hits = 0
         self.last = math.nan
+
+    @property
+    def pause_s(self) -> float:
+        """How long it then stays off."""
+        return 2 * self.judged_s
 
     def is_on(self, now: float) -> bool:
         """Whether rows are to be looked up."""
@@ -77,13 +83,13 @@ class HitRate:
             self._since = now
         self._rows += 1
         self._hits += hit
-        if self._rows < JUDGED_ROWS or now - self._since < JUDGED_S:
+        if self._rows < JUDGED_ROWS or now - self._since < self.judged_s:
             return True
         self.last = self._hits / self._rows
         self._rows = self._hits = 0
         if self.last >= HIT_SHARE:
             return True
-        self._off_until = now + PAUSE_S
+        self._off_until = now + self.pause_s
         return False
 
 
@@ -98,10 +104,16 @@ class Look(NamedTuple):
 class EndpointCache:
     """What one endpoint keeps, over changes of its table. No I/O: the caller asks."""
 
-    def __init__(self, endpoint: str, spec: CacheSpec, uniform: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        spec: CacheSpec,
+        uniform: Callable[[], float],
+        judged_s: float = JUDGED_S,
+    ) -> None:
         self.endpoint = endpoint
         self.spec = spec
-        self.rate = HitRate()
+        self.rate = HitRate(judged_s)
         self.counts: Counter[Kind] = Counter()
         self._uniform = uniform
         self._entries: OrderedDict[bytes, Entry] = OrderedDict()
@@ -186,7 +198,7 @@ class EndpointCache:
                 "cache.switched_off",
                 endpoint=self.endpoint,
                 hit_rate=round(self.rate.last, 4),
-                pause_s=PAUSE_S,
+                pause_s=self.rate.pause_s,
             )
 
     def _lead(self, row: Row) -> None:

@@ -9,7 +9,7 @@ from contracts.policy import Cache as CacheSpec
 from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.batching import Queue
 from dataplane.gateway.breaker import Breaker, State
-from dataplane.gateway.cache import EndpointCache, Keys
+from dataplane.gateway.cache import JUDGED_S, EndpointCache, Keys
 from dataplane.gateway.metrics import Family
 from dataplane.gateway.recover import Chain, compile_chain
 from dataplane.gateway.row import Row
@@ -73,8 +73,15 @@ class Lane:
 class Lanes:
     """One lane per variant; caches and breakers outlive changes of the table."""
 
-    def __init__(self, batchers: Batchers, *, uniform: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        batchers: Batchers,
+        *,
+        uniform: Callable[[], float] = random.random,
+        judged_s: float = JUDGED_S,
+    ) -> None:
         self._batchers = batchers
+        self._judged_s = judged_s
         self._uniform = uniform
         self.known: dict[Variant, Lane] = {}
         self.mirrored = False
@@ -137,6 +144,14 @@ class Lanes:
             ("cache_on", "gauge", [("", each, float(c.rate.is_on(wall))) for each, c in caches]),
         ]
 
+    def caches_off(self, wall: float) -> dict[str, float]:
+        """Endpoints whose cache is switched off at epoch second `wall`, and its share of hits."""
+        return {
+            name: round(cache.rate.last, 4)
+            for name, cache in tuple(self._caches.items())
+            if not cache.rate.is_on(wall)
+        }
+
     def not_closed(self, now: float) -> dict[str, str]:
         """The breakers that are not closed, as the gateway's report names them."""
         return {
@@ -150,7 +165,9 @@ class Lanes:
             return None
         cache = self._caches.get(endpoint)
         if cache is None:
-            cache = self._caches[endpoint] = EndpointCache(endpoint, spec, self._uniform)
+            cache = self._caches[endpoint] = EndpointCache(
+                endpoint, spec, self._uniform, self._judged_s
+            )
         cache.spec = spec
         return cache
 

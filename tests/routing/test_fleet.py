@@ -81,7 +81,7 @@ def ramp() -> Endpoint:
     return endpoint
 
 
-def test_report__breakers_and_replicas_out__told_of_the_endpoint_concerned(
+def test_report__what_gateways_leave_out__told_of_the_endpoint_concerned(
     redis_client: "redis.Redis",
 ) -> None:
     endpoint, other = make_endpoint(), make_endpoint("other")
@@ -90,11 +90,13 @@ def test_report__breakers_and_replicas_out__told_of_the_endpoint_concerned(
         redis_client,
         breakers={"flights/stable": "half_open", "flights-x/stable": "open"},
         replicas_out=("127.0.0.1:8001", "10.0.0.9:8001"),
+        caches_off={"flights": 0.031, "flights-x": 0.0},
     )
     services.collect_gateway_reports(now=NOW)
     assert fleet(now=NOW)[0].replicas_out == ("127.0.0.1:8001", "10.0.0.9:8001")
     assert [(item.subject, item.state) for item in troubles_of(endpoint)] == [
         ("stable", "breaker half_open"),
+        ("cache: 3.1 % of rows were hits", "off"),
         ("127.0.0.1:8001", "server out"),
     ]
     assert troubles_of(other) == []

@@ -262,6 +262,10 @@ class GatewaySerializer(serializers.Serializer[Any]):
     replicas_out = serializers.ListField(
         child=serializers.CharField(), help_text="model servers that failed their probes"
     )
+    caches_off = serializers.DictField(
+        child=serializers.FloatField(),
+        help_text="endpoints whose cache is switched off, with the share of rows that were hits",
+    )
     spool_bytes = serializers.IntegerField()
     dropped = serializers.IntegerField()
     swapped_at = serializers.DateTimeField(allow_null=True)

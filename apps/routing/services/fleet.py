@@ -159,6 +159,7 @@ def _values(report: contract.GatewayReport) -> dict[str, object]:
         "rejected_index": report.rejected_index,
         "breakers": report.breakers,
         "replicas_out": list(report.replicas_out),
+        "caches_off": report.caches_off,
         "swapped_at": _moment(report.swapped_at) if report.swapped_at else None,
         "started_at": _moment(report.started_at),
         "reported_at": _moment(report.reported_at),

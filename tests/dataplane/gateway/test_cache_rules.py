@@ -8,7 +8,7 @@ import pytest
 from benchmarks import rig
 from contracts.policy import Cache, Lookup, LookupFeature, Policy
 from contracts.schema import Labelling
-from dataplane.gateway.cache import JUDGED_S, PAUSE_S, EndpointCache, Entry, HitRate, Keys
+from dataplane.gateway.cache import JUDGED_S, EndpointCache, Entry, HitRate, Keys
 from serving.labels import Answer
 from tests.dataplane.gateway.rows import row
 
@@ -112,7 +112,7 @@ def test_hit_rate__below_five_percent__switches_off_for_a_while() -> None:
     assert rate.last == pytest.approx(0.04, abs=0.001)
     over = NOW + JUDGED_S + 1
     assert not rate.is_on(over)
-    assert rate.is_on(over + PAUSE_S)
+    assert rate.is_on(over + rate.pause_s)
 
 
 def test_hit_rate__enough_hits_or_too_few_rows__stays_on() -> None:
