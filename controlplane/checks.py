@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register, run
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
+from apps.accounts import oidc
+from apps.events.errors import Invalid
 from contracts import signing
 from controlplane.config import Config
 
@@ -84,6 +86,25 @@ def check_production(**_: Any) -> list[CheckMessage]:
         found.append(_error("E022", "SECURE_COOKIES", "is off in production: serve over HTTPS"))
     if "*" in config.allowed_hosts:
         found.append(_error("E023", "ALLOWED_HOSTS", "lets every host name in"))
+    return found
+
+
+@register(TAG)
+def check_identity_provider(**_: Any) -> list[CheckMessage]:
+    """What is said of the identity provider can be read, and its answers cannot be forged."""
+    config: Config = settings.CONFIG
+    found: list[CheckMessage] = []
+    try:
+        oidc.parse_group_roles(config.oidc_group_roles)
+    except Invalid as error:
+        found.append(_error("E040", "OIDC_GROUP_ROLES", error.detail))
+    if not config.oidc_issuer:
+        return found
+    issuer = urlsplit(config.oidc_issuer)
+    if issuer.scheme != "https" and issuer.hostname not in ("127.0.0.1", "localhost", "::1"):
+        found.append(_error("E041", "OIDC_ISSUER", "is not https://"))
+    if not (config.oidc_client_id and config.oidc_client_secret):
+        found.append(_error("E042", "OIDC_CLIENT_ID", "and OIDC_CLIENT_SECRET are not both set"))
     return found
 
 

@@ -27,6 +27,20 @@ class Config(BaseSettings):
     web_url: str = "http://127.0.0.1:17000"
     secure_cookies: bool = False
     static_root: Path | None = None
+    session_age_s: int = 43_200
+    session_idle_s: int = 7_200
+    step_up_s: int = 900
+    require_totp: bool = False
+    orphan_grace_days: int = 14
+
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_name: str = "Single sign-on"
+    oidc_allowed_domains: str = ""
+    oidc_groups_claim: str = "groups"
+    oidc_group_roles: str = ""
+    oidc_default_team: str = ""
 
     database_url: SecretStr
     database_owner_url: SecretStr | None = None

@@ -23,7 +23,6 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
@@ -34,6 +33,11 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "channels",
     "controlplane",
     "apps.events",
@@ -59,6 +63,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "controlplane.faults.PageErrors",
     "axes.middleware.AxesMiddleware",
 ]
@@ -110,9 +115,20 @@ LOGOUT_REDIRECT_URL = "/sign-in/"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked_out"
+AXES_LOCKOUT_CALLABLE = "apps.accounts.views.sign_in.locked_out"
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
+# Throttling is axes' alone, whose counts are in the database and so shared by every process.
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.IdentityAdapter"
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+MFA_ADAPTER = "apps.accounts.adapters.CodeAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Switchyard"
+MFA_TOTP_TOLERANCE = 1
 CSRF_FAILURE_VIEW = "controlplane.faults.csrf_failure"
 
 REDIS_URL = CONFIG.redis_url.get_secret_value()
@@ -152,6 +168,7 @@ CELERY_BEAT_SCHEDULE = {
         ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
         ("expire-deliveries", "apps.notices.tasks.expire_deliveries", 3600.0, "default"),
         ("expire-seconds", "apps.monitoring.tasks.expire_seconds", 300.0, "monitoring"),
+        ("delete-sessions", "apps.accounts.tasks.delete_ended_sessions", 3600.0, "default"),
         ("maintain-partitions", "apps.monitoring.tasks.maintain_partitions", 3600.0, "monitoring"),
     )
 }
@@ -185,7 +202,6 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
         "ExperimentStateEnum": "apps.experiments.models.STATES",
-        "StageEnum": ["dev", "staging", "production", "deprecated", "archived"],
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -212,11 +228,17 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SECURE_HSTS_SECONDS = 31_536_000 if CONFIG.secure_cookies else 0
-SESSION_COOKIE_AGE = 12 * 3600
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SESSION_ENGINE = "apps.accounts.sessions"
+SESSION_COOKIE_AGE = CONFIG.session_age_s
+SESSION_IDLE_S = CONFIG.session_idle_s
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.secure_cookies
+if CONFIG.secure_cookies:  # no neighbouring host name can set these
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-session", "__Host-csrf"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 LOGGING_CONFIG = "controlplane.logs.configure"

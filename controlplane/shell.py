@@ -18,6 +18,7 @@ ENTRIES = (
     ("Endpoints", "endpoint-list", "/endpoints/"),
     ("Rollouts", "rollout-list", "/rollouts/"),
     ("Experiments", "experiment-list", "/experiments/"),
+    ("Teams", "team-list", "/teams/"),
     ("Audit", "audit", "/audit/"),
 )
 

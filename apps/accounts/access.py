@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from apps.accounts.errors import PermissionDenied
+from apps.accounts.errors import PermissionDenied, SecondFactorNeeded
+from apps.events.errors import DomainError
 
 
 class Role(StrEnum):
@@ -62,10 +63,18 @@ HUMAN_ROLES = frozenset(Role) - {Role.CI, Role.CLIENT}
 # Four eyes means two humans: a service account never signs, whatever role it was given.
 HUMANS_ONLY = frozenset({_P.APPROVE})
 
+# What REQUIRE_TOTP guards, whose roles it binds, and where one sets the codes up.
+GUARDED = frozenset({_P.APPROVE, _P.ADMINISTER})
+GUARDED_ROLES = frozenset({Role.APPROVER, Role.ADMIN})
+CODES_PAGE = "/security/"
+
 
 @dataclass(frozen=True)
 class Principal:
-    """Whoever acts. `roles` are held by team key; `scopes` None means that nothing is narrowed."""
+    """Whoever acts. `roles` are held by team key; `scopes` None means that nothing is narrowed.
+
+    `lacks_codes`: the policy asks this person for one-time codes, and they have none.
+    """
 
     key: str
     display: str
@@ -74,6 +83,7 @@ class Principal:
     user_id: int | None = None
     roles: Mapping[str, frozenset[Role]] = field(default_factory=dict)
     scopes: frozenset[str] | None = None
+    lacks_codes: bool = False
 
     @property
     def human_key(self) -> str:
@@ -88,7 +98,17 @@ class Principal:
             return False
         if self.kind == "service" and permission in HUMANS_ONLY:
             return False
+        if self.lacks_codes and permission in GUARDED:
+            return False
+        return self._is_granted(permission, team_key)
+
+    def _is_granted(self, permission: Permission, team_key: str) -> bool:
         return any(permission in GRANTS[role] for role in self.roles.get(team_key, ()))
+
+    def lacks_only_codes(self, permission: Permission, *teams: str) -> bool:
+        """Whether one-time codes are all that stands between this person and `permission`."""
+        missing = self.lacks_codes and permission in GUARDED
+        return missing and any(self._is_granted(permission, team) for team in teams)
 
     def can_anywhere(self, permission: Permission) -> bool:
         """Whether this principal holds `permission` in any team at all."""
@@ -111,17 +131,37 @@ def system(name: str) -> Principal:
     return Principal(key=f"system:{name}", display=f"Switchyard ({name})", kind="system")
 
 
+def refusal(actor: Principal, permission: Permission, *, team_key: str) -> DomainError | None:
+    """Why `actor` may not do this in the team, in words that say what to do; None if they may."""
+    if actor.can(permission, team_key):
+        return None
+    if actor.lacks_only_codes(permission, team_key):
+        return _codes_needed(actor, permission)
+    return PermissionDenied(f"{actor.display} may not {_said(permission)} in team {team_key}")
+
+
 def authorise(actor: Principal, permission: Permission, *, team_key: str) -> None:
-    """Raise PermissionDenied unless `actor` holds `permission` in the team."""
-    if not actor.can(permission, team_key):
-        raise PermissionDenied(
-            f"{actor.display} may not {permission.replace('_', ' ')} in team {team_key}"
-        )
+    """Raise PermissionDenied or SecondFactorNeeded unless `actor` may do this in the team."""
+    refused = refusal(actor, permission, team_key=team_key)
+    if refused is not None:
+        raise refused
 
 
 def authorise_anywhere(actor: Principal, permission: Permission) -> None:
-    """Raise PermissionDenied unless `actor` holds `permission` in some team."""
-    if not actor.can_anywhere(permission):
-        raise PermissionDenied(
-            f"{actor.display} may not {permission.replace('_', ' ')} in any team"
-        )
+    """Raise PermissionDenied or SecondFactorNeeded unless `actor` may do this in some team."""
+    if actor.can_anywhere(permission):
+        return
+    if actor.lacks_only_codes(permission, *actor.roles):
+        raise _codes_needed(actor, permission)
+    raise PermissionDenied(f"{actor.display} may not {_said(permission)} in any team")
+
+
+def _codes_needed(actor: Principal, permission: Permission) -> SecondFactorNeeded:
+    return SecondFactorNeeded(
+        f"{actor.display} may {_said(permission)} only with one-time codes: set them up at "
+        f"{CODES_PAGE} first, approvers and administrators must have them"
+    )
+
+
+def _said(permission: Permission) -> str:
+    return permission.replace("_", " ")

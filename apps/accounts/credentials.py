@@ -121,6 +121,24 @@ def enable_service_account(*, actor: Principal, account: ServiceAccount, reason:
 
 
 @transaction.atomic
+def hand_over_service_account(
+    *, actor: Principal, account: ServiceAccount, responsible: User, reason: str
+) -> ServiceAccount:
+    """Let another human answer for a program; one that was orphaned is so no longer.
+
+    Raises Invalid when the human is deactivated.
+    """
+    authorise(actor, Permission.ADMINISTER, team_key=account.team.key)
+    _check_account(Role(account.role), responsible)
+    before: dict[str, object] = {"responsible": account.responsible.key}
+    account.responsible, account.orphaned_at = responsible, None
+    account.save(update_fields=["responsible", "orphaned_at"])
+    after: dict[str, object] = {"responsible": responsible.key}
+    _record_account(actor, account, "handed_over", before=before, after=after, reason=reason)
+    return account
+
+
+@transaction.atomic
 def issue_token(
     *,
     actor: Principal,

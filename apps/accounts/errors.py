@@ -27,3 +27,23 @@ class AlreadyDone(Conflict):
     """The token is revoked, the account disabled or the person deactivated already."""
 
     code = "already-done"
+
+
+class SecondFactorNeeded(Forbidden):
+    """The policy asks for one-time codes, and this person has not set them up."""
+
+    code = "second-factor-needed"
+
+
+class ConfirmationNeeded(Forbidden):
+    """Password or code must be given once more for this."""
+
+    code = "confirmation-needed"
+
+
+class TooManyAttempts(DomainError):
+    """Too many wrong codes; wait."""
+
+    code = "too-many-attempts"
+    title = "Too many attempts"
+    status = 429

@@ -3,6 +3,7 @@
 import asyncio
 from abc import abstractmethod
 from contextlib import suppress
+from time import monotonic
 from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
@@ -27,6 +28,8 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
 
     permission: ClassVar[Permission] = Permission.VIEW
     period: ClassVar[float] = 1.0
+    # How often (s) an open page asks whether its session still is one.
+    recheck: ClassVar[float] = 30.0
     principal: Principal
 
     @abstractmethod
@@ -51,15 +54,26 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
 
     @database_sync_to_async  # type: ignore[untyped-decorator]
     def _allowed(self) -> bool:
-        user = self.scope.get("user")
-        if not isinstance(user, User) or not user.is_active:
+        """Whether the session still is one, of somebody who may see this."""
+        session = self.scope.get("session")
+        known = self.scope.get("user")
+        if session is None or not isinstance(known, User) or not session.exists_alive():
+            return False
+        user = User.objects.filter(pk=known.pk, is_active=True).first()
+        if user is None:
             return False
         self.principal = of_user(user)
         return self.principal.can_anywhere(self.permission)
 
     async def _run(self) -> None:
         sent: Picture = {}
+        asked_at = monotonic()
         while True:
+            if monotonic() - asked_at > self.recheck:
+                asked_at = monotonic()
+                if not await self._allowed():
+                    await self.close(code=FORBIDDEN)
+                    return
             try:
                 picture = await database_sync_to_async(self.picture)()
             except DomainError:

@@ -1,11 +1,12 @@
 """People, teams, service accounts and their tokens."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -70,7 +71,8 @@ class ServiceAccount(models.Model):
 
     What follows binds clients of the data plane alone: `endpoints` empty means all,
     `requests_per_second` 0 no limit, `burst` 0 one second's worth; `tier` and `budget` (dollars
-    per 1,000 predictions, 0 = any) are what routing rules look at.
+    per 1,000 predictions, 0 = any) are what routing rules look at. `orphaned_at` is when the human
+    who answers for it left: somebody else must take it over.
     """
 
     name = models.SlugField(max_length=80, unique=True)
@@ -86,6 +88,7 @@ class ServiceAccount(models.Model):
     budget = models.FloatField(default=0)
     created_at = models.DateTimeField(db_default=Now())
     disabled_at = models.DateTimeField(null=True, blank=True)
+    orphaned_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ("name",)
@@ -110,14 +113,33 @@ class ServiceAccount(models.Model):
         """The actor key in the event log."""
         return f"service:{self.name}"
 
+    @property
+    def refused_from(self) -> datetime | None:
+        """When its tokens stop working because nobody answers for it; None when they do not."""
+        if self.orphaned_at is None or self.role == Role.CLIENT:
+            return None
+        return self.orphaned_at + orphan_grace()
+
+
+def orphan_grace() -> timedelta:
+    """For how long a program goes on after its human left."""
+    return timedelta(days=settings.CONFIG.orphan_grace_days)
+
 
 class TokenQuerySet(models.QuerySet["Token"]):
     """Reads over tokens."""
 
     def live(self, *, now: datetime) -> Self:
-        """Tokens that are neither revoked nor expired, of owners that are not disabled."""
+        """Tokens that work: not revoked, not expired, of owners that may act.
+
+        A program whose human left goes on for ORPHAN_GRACE_DAYS; clients of the data plane go on,
+        since refusing them would punish those who ask for predictions.
+        """
         return self.filter(
             Q(service_account__isnull=True) | Q(service_account__disabled_at__isnull=True),
+            Q(service_account__orphaned_at__isnull=True)
+            | Q(service_account__orphaned_at__gt=now - orphan_grace())
+            | Q(service_account__role=Role.CLIENT.value),
             Q(user__isnull=True) | Q(user__is_active=True),
             revoked_at__isnull=True,
             expires_at__gt=now,
@@ -160,6 +182,22 @@ class Token(models.Model):
     def key(self) -> str:
         """The object key in the event log."""
         return f"token:{self.pk}"
+
+
+class Session(AbstractBaseSession):
+    """A browser in which somebody signed in: the row of a session of `apps.accounts.sessions`.
+
+    `created_at` is when its key was made, which is at sign-in; `seen_at` is about a minute coarse.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="sessions"
+    )
+    created_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.user or 'nobody'}, {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class IdempotencyKey(models.Model):

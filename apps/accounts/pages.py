@@ -8,9 +8,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from apps.accounts.access import Permission
+from apps.accounts.access import Permission, authorise_anywhere
 from apps.accounts.api.base import REASON_LENGTH
-from apps.accounts.errors import PermissionDenied
 from apps.accounts.principals import principal_of
 from apps.events.errors import Invalid
 
@@ -37,9 +36,7 @@ def page(permission: Permission) -> Callable[[View[P]], View[P]]:
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            principal = principal_of(request)
-            if not principal.can_anywhere(permission):
-                raise PermissionDenied(f"{principal.display} may not {permission} anywhere")
+            authorise_anywhere(principal_of(request), permission)
             return view(request, *args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]  # read by the route test

@@ -4,9 +4,11 @@ import hashlib
 from collections import defaultdict
 from datetime import datetime
 
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.http import HttpRequest
 
-from apps.accounts.access import Principal, Role
+from apps.accounts.access import GUARDED_ROLES, Principal, Role
 from apps.accounts.errors import NotSignedIn
 from apps.accounts.models import ServiceAccount, Token, User
 
@@ -30,7 +32,14 @@ def of_user(user: User, *, scopes: frozenset[str] | None = None) -> Principal:
         user_id=user.pk,
         roles={team: frozenset(held) for team, held in roles.items()},
         scopes=scopes,
+        lacks_codes=_lacks_codes(user, frozenset().union(*roles.values())),
     )
+
+
+def _lacks_codes(user: User, roles: frozenset[Role]) -> bool:
+    if not settings.CONFIG.require_totp or not roles & GUARDED_ROLES:
+        return False
+    return not Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).exists()
 
 
 def of_service_account(

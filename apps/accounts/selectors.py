@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.accounts.access import Permission, Role
-from apps.accounts.models import ServiceAccount, Team, Token, User
+from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
 from apps.events.errors import NotFound
 from contracts.routing import Client, ClientsDocument
 
@@ -54,6 +56,22 @@ def get_token(pk: int) -> Token:
     if token is None:
         raise NotFound(f"there is no token {pk}")
     return token
+
+
+@dataclass(frozen=True)
+class Member:
+    """A person of a team, with every role they hold there."""
+
+    user: User
+    roles: tuple[str, ...]
+
+
+def roles_by_person(memberships: QuerySet[Membership]) -> list[Member]:
+    """The members, by name, each once."""
+    held: dict[User, list[str]] = defaultdict(list)
+    for membership in memberships.order_by("user__username", "role"):
+        held[membership.user].append(membership.role)
+    return [Member(user, tuple(roles)) for user, roles in held.items()]
 
 
 def clients_document(revision: int) -> ClientsDocument:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import template
 from django.template.defaultfilters import capfirst
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -32,6 +32,7 @@ TONES: Mapping[str, str] = {
             "expired",
             "void",
             "lagging",
+            "expires soon",
             "attention",
         ),
         "attention",
@@ -46,6 +47,18 @@ VERDICTS: Mapping[str, str] = {
     "fail": "fail",
     "inconclusive": "cannot tell",
     "error": "error",
+}
+
+# The page of each kind of object that the log knows.
+ROUTES: Mapping[str, str] = {
+    "promotion": "approval",
+    "model": "model",
+    "endpoint": "endpoint",
+    "rollout": "rollout",
+    "experiment": "experiment",
+    "team": "team",
+    "user": "person",
+    "service": "service-account",
 }
 
 
@@ -118,10 +131,11 @@ def _address(kind: str, name: str) -> str:
     if kind == "version" and "/" in name:
         model, _, number = name.rpartition("/")
         return reverse("version", args=[model, number])
-    route = {"promotion": "approval", "model": "model", "endpoint": "endpoint"}.get(kind, "")
-    if kind in ("rollout", "experiment"):
-        route = kind
-    return reverse(route, args=[name]) if route and name else ""
+    route = ROUTES.get(kind, "")
+    try:
+        return reverse(route, args=[name]) if route and name else ""
+    except NoReverseMatch:  # a name that no page can have
+        return ""
 
 
 @register.filter

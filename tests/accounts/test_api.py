@@ -70,8 +70,10 @@ def test_members__added_and_removed__change_what_they_may_do(client: Client) -> 
     body = {"username": "ada", "role": "approver", "reason": "joins"}
     assert post(client, "/teams/flights/members", body, headers).status_code == 201
     assert user.memberships.get().role == "approver"
-    answer = client.delete("/api/v1/teams/flights/members/ada/approver", headers=headers)
-    assert answer.status_code == 204
+    path = "/api/v1/teams/flights/members/ada/approver"
+    assert client.delete(path, headers=headers).json()["errors"][0]["path"] == "$.reason"
+    assert client.delete(f"{path}?reason=leaves", headers=headers).status_code == 204
+    assert Event.objects.get(verb="membership.removed").reason == "leaves"
     assert not user.memberships.exists()
 
 
@@ -144,7 +146,9 @@ def test_my_tokens__program_asks__403(client: Client) -> None:
 def test_tokens__rotated__new_text_and_old_one_ends(client: Client) -> None:
     token, old = factories.token(factories.user(Role.SCIENTIST))
     headers = {"Authorization": f"Bearer {old}"}
-    answer = post(client, f"/tokens/{token.pk}/rotate", {"expires_at": TOMORROW}, headers)
+    answer = post(
+        client, f"/tokens/{token.pk}/rotate", {"expires_at": TOMORROW, "reason": "due"}, headers
+    )
     assert answer.status_code == 201
     assert client.get("/api/v1/me", headers=headers).status_code == 401
     fresh = {"Authorization": f"Bearer {answer.json()['token']}"}
@@ -153,15 +157,18 @@ def test_tokens__rotated__new_text_and_old_one_ends(client: Client) -> None:
 
 def test_tokens__revoked__works_no_longer(client: Client) -> None:
     token, text = factories.token(factories.user(Role.SCIENTIST))
-    answer = client.delete(f"/api/v1/tokens/{token.pk}", headers=factories.bearer(Role.ADMIN))
-    assert answer.status_code == 204
+    path, admin = f"/api/v1/tokens/{token.pk}", factories.bearer(Role.ADMIN)
+    assert client.delete(path, headers=admin).status_code == 400
+    body, kind = {"reason": "leaked"}, "application/json"
+    assert client.delete(path, body, content_type=kind, headers=admin).status_code == 204
     headers = {"Authorization": f"Bearer {text}"}
     assert client.get("/api/v1/me", headers=headers).status_code == 401
 
 
 def test_tokens__of_somebody_else__cannot_be_ended(client: Client) -> None:
     token, _ = factories.token(factories.user(Role.SCIENTIST))
-    answer = client.delete(f"/api/v1/tokens/{token.pk}", headers=factories.bearer(Role.OPERATOR))
+    path = f"/api/v1/tokens/{token.pk}?reason=mine"
+    answer = client.delete(path, headers=factories.bearer(Role.OPERATOR))
     assert answer.status_code == 403
     assert Token.objects.filter(pk=token.pk, revoked_at__isnull=True).exists()
 

@@ -42,8 +42,8 @@ def faults(answer: Any) -> dict[str, list[str]]:
     return {name: list(texts) for name, texts in answer.context["form"].errors.items()}
 
 
-def test_password_page__every_page__links_to_it(signed_in: Client) -> None:
-    assert b'href="/password/"' in signed_in.get("/").content
+def test_password_page__security_page__links_to_it(signed_in: Client) -> None:
+    assert b'href="/password/"' in signed_in.get("/security/").content
     assert signed_in.get("/password/").status_code == 200
 
 

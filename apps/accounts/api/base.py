@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from apps.accounts.errors import NotSignedIn
 
 REASON_LENGTH = 2_000
 Permissions = Mapping[str, Permission]
+REASON = OpenApiParameter("reason", str, description="why, for clients whose DELETE has no body")
 
 
 class ApiView(IdempotentPosts):
@@ -63,10 +64,17 @@ class StrictSerializer(Serializer[Any]):
         return super().to_internal_value(data)
 
 
-class ReasonInput(StrictSerializer):
-    """Why: what a colleague would ask."""
+class ReasonField(CharField):
+    """Why: what a colleague would ask later. Required wherever it stands, and more than spaces."""
 
-    reason = CharField(max_length=REASON_LENGTH)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=REASON_LENGTH, **options)
+
+
+class ReasonInput(StrictSerializer):
+    """A reason, and nothing else."""
+
+    reason = ReasonField()
 
 
 class Action(ApiView):
@@ -97,3 +105,10 @@ def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     data: dict[str, Any] = serializer.validated_data
     return data
+
+
+def reason_of(request: Request) -> str:
+    """Why, of a DELETE: in its body or, as some clients send none, as `?reason=`."""
+    body = request.data if isinstance(request.data, dict) else {}
+    given = {"reason": body.get("reason", request.query_params.get("reason", ""))}
+    return str(validated(ReasonInput(data=given))["reason"])

@@ -1,6 +1,7 @@
 """REST: who am I, people, teams and their members."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -9,7 +10,14 @@ from rest_framework.response import Response
 
 from apps.accounts import services
 from apps.accounts.access import Permission
-from apps.accounts.api.base import Action, ApiView, ListView
+from apps.accounts.api.base import (
+    REASON,
+    Action,
+    ApiView,
+    ListView,
+    ReasonInput,
+    reason_of,
+)
 from apps.accounts.api.serializers import (
     MembershipInput,
     MembershipSerializer,
@@ -109,11 +117,21 @@ class MemberView(ApiView):
 
     permissions = {"DELETE": Permission.ADMINISTER}
 
-    @extend_schema(operation_id="members_remove", tags=TAGS, responses={204: None})
+    @extend_schema(
+        operation_id="members_remove",
+        tags=TAGS,
+        request=ReasonInput,
+        parameters=[REASON],
+        responses={204: None},
+    )
     def delete(self, request: Request, key: str, username: str, role: str) -> Response:
-        """Take a role from a person."""
+        """Take a role from a person, with a reason."""
         services.remove_member(
-            actor=self.principal, user=get_user(username), team=get_team(key), role=get_role(role)
+            actor=self.principal,
+            user=get_user(username),
+            team=get_team(key),
+            role=get_role(role),
+            reason=reason_of(request),
         )
         return Response(status=204)
 
@@ -135,15 +153,47 @@ class UsersView(Action, ListView):
         return services.create_user(actor=self.principal, **given)
 
 
-class UserDeactivateView(Action):
-    """End a person's sign-ins and tokens; what they did stays."""
+class UserView(ApiView):
+    """One person."""
+
+    permissions = {"GET": Permission.VIEW}
+
+    @extend_schema(operation_id="users_read", tags=TAGS, responses=UserSerializer)
+    def get(self, request: Request, username: str) -> Response:
+        """A person, by name."""
+        return Response(UserSerializer(get_user(username)).data)
+
+
+class UserAction(Action):
+    """What an administrator does to a person."""
 
     permissions = {"POST": Permission.ADMINISTER}
-    operations = {"POST": "users_deactivate"}
     tags = TAGS
     shows = UserSerializer
+    service: ClassVar[Callable[..., object]]
 
     def act(self, given: dict[str, Any], **path: Any) -> User:
         user = get_user(path["username"])
-        services.deactivate_user(actor=self.principal, user=user, **given)
+        type(self).service(actor=self.principal, user=user, **given)
         return user
+
+
+class UserDeactivateView(UserAction):
+    """End a person's sign-ins and tokens; what they did stays."""
+
+    operations = {"POST": "users_deactivate"}
+    service = staticmethod(services.deactivate_user)
+
+
+class UserActivateView(UserAction):
+    """Let a deactivated person in again, with the roles they still hold."""
+
+    operations = {"POST": "users_activate"}
+    service = staticmethod(services.activate_user)
+
+
+class UserSignOutView(UserAction):
+    """End every session of a person; tokens go on."""
+
+    operations = {"POST": "users_sign_out"}
+    service = staticmethod(services.end_sessions)

@@ -9,8 +9,8 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from apps.accounts.access import Permission, Principal
-from apps.accounts.errors import NotSignedIn, PermissionDenied
+from apps.accounts.access import Permission, Principal, authorise_anywhere
+from apps.accounts.errors import NotSignedIn
 
 if TYPE_CHECKING:  # the views import this module while they are being defined
     from rest_framework.views import APIView
@@ -30,8 +30,5 @@ class RoutePermission(BasePermission):
             raise MethodNotAllowed(request.method or "")
         if permission is None:
             return False
-        if not request.auth.can_anywhere(permission):
-            raise PermissionDenied(
-                f"{request.auth.display} may not {permission.replace('_', ' ')} in any team"
-            )
+        authorise_anywhere(request.auth, permission)
         return True

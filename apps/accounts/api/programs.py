@@ -13,16 +13,18 @@ from rest_framework.serializers import BaseSerializer
 from apps.accounts import services
 from apps.accounts.access import Permission
 from apps.accounts.api.base import (
-    REASON_LENGTH,
+    REASON,
     Action,
     ApiView,
     ListView,
     ReasonInput,
+    reason_of,
     validated,
 )
 from apps.accounts.api.serializers import (
     LIMITS,
     ClientLimitsChange,
+    HandOverInput,
     IssuedTokenSerializer,
     RotationInput,
     ServiceAccountInput,
@@ -34,6 +36,7 @@ from apps.accounts.errors import PermissionDenied
 from apps.accounts.models import ServiceAccount, Token, User
 from apps.accounts.selectors import get_service_account, get_team, get_token, get_user
 from apps.accounts.services import ClientLimits
+from apps.accounts.step_up import require_fresh
 
 TAGS = ["accounts"]
 NEW_ACCOUNT = OpenApiExample(
@@ -64,6 +67,11 @@ NEW_TOKEN = OpenApiExample(
 ROTATION = OpenApiExample(
     "An hour to change over",
     value={"expires_at": "2027-01-01T00:00:00Z", "overlap_s": 3600, "reason": "yearly"},
+    request_only=True,
+)
+HAND_OVER = OpenApiExample(
+    "Somebody else takes over",
+    value={"responsible": "operator", "reason": "Sofia changes teams"},
     request_only=True,
 )
 ISSUED = OpenApiExample(
@@ -167,6 +175,25 @@ class ServiceAccountEnableView(ServiceAccountSwitch):
     service = staticmethod(services.enable_service_account)
 
 
+class ServiceAccountHandOverView(Action):
+    """Let another human answer for a program; one that was orphaned is so no longer."""
+
+    permissions = {"POST": Permission.ADMINISTER}
+    operations = {"POST": "service_accounts_hand_over"}
+    tags = TAGS
+    takes = HandOverInput
+    shows = ServiceAccountSerializer
+    examples = (HAND_OVER,)
+
+    def act(self, given: dict[str, Any], **path: Any) -> ServiceAccount:
+        return services.hand_over_service_account(
+            actor=self.principal,
+            account=get_service_account(path["name"]),
+            responsible=get_user(given["responsible"]),
+            reason=given["reason"],
+        )
+
+
 class Issue(Action):
     """Answers with a new token and its text, which is in this answer and nowhere else."""
 
@@ -178,7 +205,9 @@ class Issue(Action):
     examples = (NEW_TOKEN, ISSUED)
 
     def post(self, request: Request, **path: Any) -> Response:
-        """Issue it; nobody on the way may keep the answer."""
+        """Issue it, in a session after a fresh proof; nobody on the way may keep the answer."""
+        if isinstance(request.user, User):
+            require_fresh(request._request)
         answer = super().post(request, **path)
         answer["Cache-Control"] = "no-store"
         return answer
@@ -236,14 +265,15 @@ class TokenView(ApiView):
     permissions = {"DELETE": Permission.VIEW}
 
     @extend_schema(
-        operation_id="tokens_revoke", tags=TAGS, request=ReasonInput, responses={204: None}
+        operation_id="tokens_revoke",
+        tags=TAGS,
+        request=ReasonInput,
+        parameters=[REASON],
+        responses={204: None},
     )
     def delete(self, request: Request, pk: int) -> Response:
-        """End a token at once; `reason` is optional here, as a body of DELETE may get lost."""
-        reason = str(request.data.get("reason", "")) if isinstance(request.data, dict) else ""
-        services.revoke_token(
-            actor=self.principal, token=get_token(pk), reason=reason[:REASON_LENGTH]
-        )
+        """End a token at once, with a reason."""
+        services.revoke_token(actor=self.principal, token=get_token(pk), reason=reason_of(request))
         return Response(status=204)
 
 

@@ -3,7 +3,7 @@
 from rest_framework import serializers
 
 from apps.accounts.access import GRANTS, HUMAN_ROLES, SERVICE_ROLES, Permission, Principal, Role
-from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
+from apps.accounts.api.base import ReasonField, ReasonInput, StrictSerializer
 from apps.accounts.credentials import MOST_BURST
 from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
 
@@ -89,7 +89,7 @@ class MembershipInput(StrictSerializer):
 
     username = serializers.CharField(max_length=150)
     role = serializers.ChoiceField(_sorted(HUMAN_ROLES))
-    reason = serializers.CharField(max_length=REASON_LENGTH, required=False)
+    reason = ReasonField()
 
     def validate_role(self, value: str) -> Role:
         """The word as what it stands for."""
@@ -102,6 +102,7 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
     team = serializers.CharField(source="team.key")
     responsible = serializers.CharField(source="responsible.username")
     permissions = serializers.SerializerMethodField()
+    refused_from = serializers.DateTimeField(read_only=True, allow_null=True)
 
     class Meta:
         model = ServiceAccount
@@ -118,6 +119,8 @@ class ServiceAccountSerializer(serializers.ModelSerializer[ServiceAccount]):
             "budget",
             "created_at",
             "disabled_at",
+            "orphaned_at",
+            "refused_from",
         )
 
     def get_permissions(self, account: ServiceAccount) -> list[str]:
@@ -157,7 +160,13 @@ class ServiceAccountInput(ClientLimitsInput):
 class ClientLimitsChange(ClientLimitsInput):
     """Other limits: what is given is changed, the rest stays."""
 
-    reason = serializers.CharField(max_length=REASON_LENGTH)
+    reason = ReasonField()
+
+
+class HandOverInput(ReasonInput):
+    """The human who answers for a program from now on."""
+
+    responsible = serializers.CharField(max_length=150)
 
 
 class TokenSerializer(serializers.ModelSerializer[Token]):
@@ -205,4 +214,4 @@ class RotationInput(StrictSerializer):
 
     expires_at = serializers.DateTimeField()
     overlap_s = serializers.IntegerField(min_value=0, max_value=30 * 86400, required=False)
-    reason = serializers.CharField(max_length=REASON_LENGTH, required=False, default="")
+    reason = ReasonField()

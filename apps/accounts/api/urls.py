@@ -8,6 +8,17 @@ urlpatterns = [
     path("me", people.MeView.as_view(), name="api-me"),
     path("me/tokens", programs.MyTokensView.as_view(), name="api-my-tokens"),
     path("users", people.UsersView.as_view(), name="api-users"),
+    path("users/<str:username>", people.UserView.as_view(), name="api-user"),
+    path(
+        "users/<str:username>/activate",
+        people.UserActivateView.as_view(),
+        name="api-user-activate",
+    ),
+    path(
+        "users/<str:username>/sign-out",
+        people.UserSignOutView.as_view(),
+        name="api-user-sign-out",
+    ),
     path(
         "users/<str:username>/deactivate",
         people.UserDeactivateView.as_view(),
@@ -35,6 +46,11 @@ urlpatterns = [
         "service-accounts/<slug:name>/enable",
         programs.ServiceAccountEnableView.as_view(),
         name="api-service-account-enable",
+    ),
+    path(
+        "service-accounts/<slug:name>/hand-over",
+        programs.ServiceAccountHandOverView.as_view(),
+        name="api-service-account-hand-over",
     ),
     path(
         "service-accounts/<slug:name>/tokens",
