@@ -66,6 +66,9 @@ class Config(BaseSettings):
     outbound_allow: str = ""
     outbound_ports: str = "443,8443"
     outbound_ca_file: Path | None = None
+    email_url: SecretStr | None = None
+    email_from: str = "Switchyard <switchyard@localhost>"
+    mail_digest_hour: int = 8
     webhook_timeout_s: float = 10.0
     webhook_disable_after_days: int = 3
     webhook_retention_days: int = 30

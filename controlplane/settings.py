@@ -8,6 +8,7 @@ import plotly
 from celery.schedules import schedule
 
 from controlplane.config import database, load
+from controlplane.mail import mail_server
 
 CONFIG = load()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -166,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
         ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
+        ("send-mails", "apps.notices.tasks.send_mails", 10.0, "default"),
         ("expire-deliveries", "apps.notices.tasks.expire_deliveries", 3600.0, "default"),
         ("expire-seconds", "apps.monitoring.tasks.expire_seconds", 300.0, "monitoring"),
         ("delete-sessions", "apps.accounts.tasks.delete_ended_sessions", 3600.0, "default"),
@@ -208,6 +210,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+MAIL_SERVER = mail_server(CONFIG.email_url, home=CONFIG.switchyard_home)
+EMAIL_BACKEND = MAIL_SERVER.backend
+EMAIL_FILE_PATH = MAIL_SERVER.folder
+EMAIL_HOST, EMAIL_PORT = MAIL_SERVER.host, MAIL_SERVER.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
+EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.use_tls, MAIL_SERVER.use_ssl
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = CONFIG.email_from
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True

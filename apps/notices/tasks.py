@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from apps.notices import sending, services
+from apps.notices import mailing, sending, services
 
 
 @shared_task(name="apps.notices.tasks.send_due")
@@ -16,3 +16,9 @@ def send_due(**_: object) -> None:
 def expire_deliveries(**_: object) -> None:
     """Forget old messages."""
     services.expire_deliveries(now=timezone.now())
+
+
+@shared_task(name="apps.notices.tasks.send_mails")
+def send_mails(**_: object) -> None:
+    """Send the mail that people wait for."""
+    mailing.send_mails(now=timezone.now())

@@ -88,3 +88,7 @@ DELIVERY = OpenApiExample(
     },
     response_only=True,
 )
+PREFERENCES = OpenApiExample(
+    "Decisions together, rollbacks at once",
+    value={"promotion_decided": "daily", "rolled_back": "immediately"},
+)

@@ -3,7 +3,8 @@
 from rest_framework import serializers
 
 from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
-from apps.notices.models import Attempt, Delivery, Webhook
+from apps.events.columns import choices
+from apps.notices.models import Attempt, Delivery, Mode, Webhook
 
 MONTH_S = 30 * 86_400
 
@@ -137,3 +138,17 @@ class DeliveryDetailSerializer(DeliverySerializer):
 
     class Meta(DeliverySerializer.Meta):
         fields = (*DeliverySerializer.Meta.fields, "body", "attempts")  # type: ignore[assignment]  # two more
+
+
+def _mode() -> serializers.ChoiceField:
+    return serializers.ChoiceField(choices(Mode), required=False)
+
+
+class PreferencesSerializer(StrictSerializer):
+    """When you are told of each kind; what is left out stays as it is."""
+
+    promotion_waiting = _mode()
+    promotion_decided = _mode()
+    rolled_back = _mode()
+    deployment_failed = _mode()
+    webhook_disabled = _mode()

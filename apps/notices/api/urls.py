@@ -5,6 +5,7 @@ from django.urls import path
 from apps.notices.api import views
 
 urlpatterns = [
+    path("me/notices", views.PreferencesView.as_view(), name="api-my-notices"),
     path("webhooks", views.WebhooksView.as_view(), name="api-webhooks"),
     path("webhooks/<int:pk>", views.WebhookView.as_view(), name="api-webhook"),
     path("webhooks/<int:pk>/rotate", views.RotateSecretView.as_view(), name="api-webhook-rotate"),

@@ -19,13 +19,16 @@ from apps.accounts.api.base import (
     validated,
 )
 from apps.accounts.api.filters import CharFilter, Filters, WordFilter
+from apps.accounts.errors import PermissionDenied
+from apps.accounts.models import User
 from apps.accounts.selectors import get_team
 from apps.notices import selectors, services
 from apps.notices.api import examples
 from apps.notices.api import serializers as shapes
-from apps.notices.models import Delivery, DeliveryState, Webhook
+from apps.notices.models import Delivery, DeliveryState, Mode, NoticeKind, Webhook
 
 TAGS = ["webhooks"]
+NOTICES = ["notices"]
 
 
 class WebhookFilter(Filters):
@@ -253,6 +256,42 @@ class ReplayView(Action):
     def act(self, given: dict[str, Any], **path: Any) -> Delivery:
         delivery = selectors.get_delivery(self.principal, path["pk"])
         return services.replay(actor=self.principal, delivery=delivery, **given)
+
+
+class PreferencesView(ApiView):
+    """What you are told of by mail."""
+
+    permissions = {"GET": Permission.VIEW, "PATCH": Permission.VIEW}
+
+    @extend_schema(
+        operation_id="notice_preferences_get",
+        tags=NOTICES,
+        responses=shapes.PreferencesSerializer,
+        examples=[examples.PREFERENCES],
+    )
+    def get(self, request: Request) -> Response:
+        """When you are told of each kind of thing: immediately, daily or never."""
+        return Response(services.preferences(user=self._user()))
+
+    @extend_schema(
+        operation_id="notice_preferences_change",
+        tags=NOTICES,
+        request=shapes.PreferencesSerializer,
+        responses=shapes.PreferencesSerializer,
+        examples=[examples.PREFERENCES],
+    )
+    def patch(self, request: Request) -> Response:
+        """Change what is given; the rest stays."""
+        given = validated(shapes.PreferencesSerializer(data=request.data))
+        modes = {NoticeKind(kind): Mode(mode) for kind, mode in given.items()}
+        kept = services.set_preferences(actor=self.principal, user=self._user(), modes=modes)
+        return Response(kept)
+
+    def _user(self) -> User:
+        user = User.objects.filter(pk=self.principal.user_id).first()
+        if user is None:
+            raise PermissionDenied("a program gets no mail")
+        return user
 
 
 def _with_secret(made: tuple[Webhook, str]) -> Webhook:

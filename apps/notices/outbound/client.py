@@ -54,10 +54,10 @@ def deliver(
     started = time.monotonic()
     target = parse_url(url)
     sent = request(target, body, headers)
-    address = _judged(target, policy or configured(), started + timeout)
+    addresses = _judged(target, policy or configured(), started + timeout)
     status, received, content = exchange(
         target,
-        address,
+        addresses,
         sent,
         deadline=started + timeout,
         ca_file=settings.CONFIG.outbound_ca_file,
@@ -93,12 +93,12 @@ def _policy(allowed: str, ports: str) -> Policy:
     return Policy.parse(allowed, ports)
 
 
-def _judged(target: Target, policy: Policy, deadline: float) -> Address:
-    """The address to connect to. One bad address among several refuses them all."""
+def _judged(target: Target, policy: Policy, deadline: float) -> list[Address]:
+    """The addresses to connect to. One bad address among several refuses them all."""
     found = [ipaddress.ip_address(text) for text in _resolved(target, deadline)]
     for address in found:
         policy.judge(target, address)
-    return found[0]
+    return found
 
 
 def _resolved(target: Target, deadline: float) -> list[str]:

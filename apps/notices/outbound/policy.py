@@ -22,6 +22,7 @@ NEVER: tuple[Network, ...] = tuple(
     ipaddress.ip_network(text)
     for text in (
         "168.63.129.16/32",  # Azure's metadata and DNS
+        "192.0.0.0/24",  # for protocols; one cloud's metadata at .192
         "::/96",  # IPv4-compatible (deprecated)
         "::ffff:0:0:0/96",  # IPv4-translated
         "64:ff9b::/96",  # NAT64

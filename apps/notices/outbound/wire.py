@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
 from http.client import HTTPException, HTTPResponse
@@ -98,12 +98,17 @@ def request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def exchange(
-    target: Target, address: Address, sent: bytes, *, deadline: float, ca_file: Path | None
+    target: Target,
+    addresses: Sequence[Address],
+    sent: bytes,
+    *,
+    deadline: float,
+    ca_file: Path | None,
 ) -> tuple[int, dict[str, str], bytes]:
-    """Connect to exactly this address, send, and read status, headers and at most
-    MOST_BYTES + 1 of the body. Raises Unreachable."""
+    """Connect to the first of exactly these addresses that answers, send, and read status,
+    headers and at most MOST_BYTES + 1 of the body. Raises Unreachable."""
     try:
-        with closing(_connect(target, address, deadline, ca_file)) as opened:
+        with closing(_connect(target, addresses, deadline, ca_file)) as opened:
             wire = Wire(opened, deadline)
             wire.send(sent)
             response = HTTPResponse(wire, method="POST")  # type: ignore[arg-type]  # needs makefile only
@@ -121,9 +126,9 @@ def words(error: Exception) -> str:
 
 
 def _connect(
-    target: Target, address: Address, deadline: float, ca_file: Path | None
+    target: Target, addresses: Sequence[Address], deadline: float, ca_file: Path | None
 ) -> socket.socket:
-    opened = socket.create_connection((str(address), target.port), left(deadline))
+    opened = _opened(target, addresses, deadline)
     if not target.tls:
         return opened
     try:
@@ -132,6 +137,18 @@ def _connect(
     except (OSError, ValueError):
         opened.close()
         raise
+
+
+def _opened(target: Target, addresses: Sequence[Address], deadline: float) -> socket.socket:
+    """The first connection that comes about; each address gets its share of what time is left."""
+    last: OSError = TimeoutError("it took too long")
+    for waiting, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        try:
+            share = left(deadline) / waiting
+            return socket.create_connection((str(address), target.port), share)
+        except OSError as error:
+            last = error
+    raise last
 
 
 @lru_cache(maxsize=4)

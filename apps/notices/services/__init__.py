@@ -8,6 +8,14 @@ from apps.notices.services.deliveries import (
     replay_dead,
     send_test,
 )
+from apps.notices.services.mails import (
+    next_digest,
+    note_failure,
+    note_sent,
+    notify,
+    preferences,
+    set_preferences,
+)
 from apps.notices.services.webhooks import (
     change_webhook,
     create_webhook,
@@ -24,10 +32,16 @@ __all__ = [
     "disable_webhook",
     "enable_webhook",
     "expire_deliveries",
+    "next_digest",
     "note_attempt",
+    "note_failure",
+    "note_sent",
+    "notify",
+    "preferences",
     "publish",
     "replay",
     "replay_dead",
     "rotate_secret",
     "send_test",
+    "set_preferences",
 ]
