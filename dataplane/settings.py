@@ -41,13 +41,19 @@ class GatewaySettings(BaseSettings):
     gateway_max_head: int = 16_384
     gateway_max_headers: int = 64
     gateway_max_pipelined: int = 64
+    gateway_max_held: int = 268_435_456
     gateway_max_connections: int = 10_000
+    gateway_max_connections_per_address: int = Field(default=1_000, ge=0)
     gateway_request_timeout_s: float = 10.0
     gateway_idle_timeout_s: float = 75.0
     gateway_leave_s: float = 0.0
     gateway_drain_s: float = 10.0
     gateway_max_in_flight: int = 4
+    gateway_triton_ca: Path | None = None
+    gateway_triton_cert: Path | None = None
+    gateway_triton_key: Path | None = None
     gateway_cache_budget_s: float = 0.02
+    gateway_cache_judged_s: float = Field(default=300.0, gt=0)
     gateway_cache_redis_url: str = Field(default="", repr=False)
     gateway_segment_s: float = 0.4
     gateway_segment_bytes: int = 4_194_304
@@ -86,6 +92,11 @@ class GatewaySettings(BaseSettings):
     def routing(self) -> Path:
         """The last routing table and clients."""
         return self.home_of(self.gateway_process) / "routing"
+
+    @property
+    def rates(self) -> Path:
+        """How much of their rates clients have used, which all processes share."""
+        return self.gateway_state / PROCESSES / "rates"
 
     @property
     def overrides(self) -> Path:

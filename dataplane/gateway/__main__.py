@@ -15,6 +15,7 @@ import uvloop
 
 from dataplane.gateway.processes import Parent, count_of
 from dataplane.gateway.server import Gateway
+from dataplane.gateway.tls import TlsError
 from dataplane.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -43,7 +44,7 @@ async def serve(settings: GatewaySettings) -> None:
 
 
 def main() -> int:
-    """Exit code 0 after a drain, 1 when the port is taken."""
+    """Exit code 0 after a drain, 1 when the port is taken or the settings can never work."""
     settings = GatewaySettings()
     count = count_of(settings)
     try:
@@ -51,7 +52,7 @@ def main() -> int:
             uvloop.run(serve(settings))
         else:
             uvloop.run(Parent(settings, count).run())
-    except OSError as error:
+    except (OSError, TlsError) as error:
         log.error("gateway.failed", error=str(error))
         return 1
     return 0

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Iterable
 
+from dataplane.gateway.limits import RateLimits
 from dataplane.gateway.listener import HttpLimits
+from dataplane.gateway.rates import SharedBuckets
 from dataplane.gateway.siblings import Siblings
 from dataplane.gateway.table import Variant
+from dataplane.gateway.tls import Tls
 from dataplane.settings import GatewaySettings
 
 
@@ -16,6 +19,13 @@ def siblings_of(settings: GatewaySettings, figures: Callable[[], bytes]) -> Sibl
     return Siblings(names=names, own=settings.gateway_process, figures=figures)
 
 
+def rates_of(settings: GatewaySettings) -> RateLimits:
+    """What clients have used of their rates: together with the other processes on this port."""
+    if not settings.gateway_process:
+        return RateLimits()
+    return RateLimits(SharedBuckets(settings.rates))
+
+
 def limits_of(settings: GatewaySettings) -> HttpLimits:
     """What the HTTP server takes."""
     return HttpLimits(
@@ -23,10 +33,23 @@ def limits_of(settings: GatewaySettings) -> HttpLimits:
         max_head=settings.gateway_max_head,
         max_headers=settings.gateway_max_headers,
         max_pipelined=settings.gateway_max_pipelined,
+        max_held=settings.gateway_max_held,
         max_connections=settings.gateway_max_connections,
+        max_connections_per_address=settings.gateway_max_connections_per_address,
         request_timeout_s=settings.gateway_request_timeout_s,
         idle_timeout_s=settings.gateway_idle_timeout_s,
     )
+
+
+def tls_of(settings: GatewaySettings) -> Tls:
+    """How Tritons are called over TLS. Raises TlsError for what can never work."""
+    tls = Tls(
+        ca=settings.gateway_triton_ca,
+        certificate=settings.gateway_triton_cert,
+        key=settings.gateway_triton_key,
+    )
+    tls.check()
+    return tls
 
 
 def replicas_of(variants: Iterable[Variant]) -> set[tuple[str, str]]:

@@ -1,15 +1,16 @@
 """Step 4 of the request path: adaptive micro-batches, one queue per variant.
 
-An idle Triton is called at once with whatever arrived in this turn of the event loop. While a
-call is under way rows wait: for a full batch, for the end of that call, or for `max_delay_ms`,
-whichever comes first. No row is sent past its deadline.
+An idle Triton is called at once: with whatever arrived in this turn of the event loop, or, where
+rows have been coming one at a time, with the row itself before the turn is over. While a call is
+under way rows wait: for a full batch, for the end of that call, or for `max_delay_ms`, whichever
+comes first. No row is sent past its deadline.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from dataplane.gateway.problems import Refusal
 from dataplane.gateway.row import Row
@@ -51,6 +52,14 @@ class Queue(Protocol):
         """Take a row in; `finish` has it when it is settled. Raises Refusal 429 when full."""
 
 
+class Sent(NamedTuple):
+    """Rows on their way to Triton since `at`, time.perf_counter(); awaiting raises CallFailed."""
+
+    rows: Sequence[Row]
+    at: float
+    outputs: Awaitable[bytes]
+
+
 Finish = Callable[[Call], None]
 Prepare = Callable[[Sequence[Row]], Awaitable[None]]
 
@@ -84,6 +93,7 @@ class Batcher:
         self._queue: deque[Row] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._soon = False
+        self._single = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -92,7 +102,9 @@ class Batcher:
         return not self._queue and not self._tasks
 
     def require_room(self, rows: int) -> None:
-        """Raise Refusal 429 unless so many more rows may wait here."""
+        """Raise Refusal 429 unless so many more rows may wait here; several then go together."""
+        if rows > 1:
+            self._single = False
         if len(self._queue) + rows > self._max_queue:
             raise Refusal(
                 429,
@@ -109,7 +121,9 @@ class Batcher:
             self.require_room(1)
         queue.append(row)
         if not self._tasks or len(queue) >= self._max_batch:
-            if not self._soon:
+            if self._single and not self._tasks:
+                self._send()
+            elif not self._soon:
                 self._soon = True
                 self._loop.call_soon(self._pump)
         elif self._timer is None:
@@ -135,14 +149,19 @@ class Batcher:
             self._timer = self._loop.call_later(max(0.0, self._max_delay_s - waited), self._late)
 
     def _send(self) -> None:
+        """Send a micro-batch now; its task takes it from there while Triton works."""
         rows = [self._queue.popleft() for _ in range(min(len(self._queue), self._max_batch))]
-        task = self._loop.create_task(self._run(rows))
-        self._tasks.add(task)
-
-    async def _run(self, rows: list[Row]) -> None:
         call = Call(rows)
+        self._single = len(rows) == 1
+        sending: list[Sent] = []
+        task = self._loop.create_task(self._run(call, sending))
+        self._tasks.add(task)
+        if self._prepare is None and (in_time := _still_in_time(rows)):
+            sending.append(self._sent(call, in_time))
+
+    async def _run(self, call: Call, sending: list[Sent]) -> None:
         try:
-            await self._settle(call)
+            await self._settle(call, sending)
         finally:
             task = asyncio.current_task()
             assert task is not None  # noqa: S101 - for the type checker
@@ -152,23 +171,29 @@ class Batcher:
             self._pump()
             self._finish(call)
 
-    async def _settle(self, call: Call) -> None:
+    async def _settle(self, call: Call, sending: list[Sent]) -> None:
         """Give every row an answer or an error."""
-        rows = _still_in_time(call.rows)
-        if rows and self._prepare is not None:
-            await self._prepare(rows)
-            rows = _still_in_time(rows)
-        if not rows:
+        sent = sending[0] if sending else await self._prepared(call)
+        if sent is None:
             return
         try:
-            await self._ask(call, rows)
+            await self._read(sent)
         except CallFailed as failure:
+            rows = sent.rows
             if failure.kind == "timeout":
                 rows = _cut_off(rows, failure)
             if len(rows) > 1 and failure.kind != "unavailable":
                 await self._one_by_one(call, rows)
             else:
                 _fail(rows, failure)
+
+    async def _prepared(self, call: Call) -> Sent | None:
+        """Send what is still in time when everything is there that it needs."""
+        rows = _still_in_time(call.rows)
+        if rows and self._prepare is not None:
+            await self._prepare(rows)
+            rows = _still_in_time(rows)
+        return self._sent(call, rows) if rows else None
 
     async def _one_by_one(self, call: Call, rows: Sequence[Row]) -> None:
         """A failed batch tells nothing about its rows: ask for each, so that each fails alone."""
@@ -178,18 +203,22 @@ class Batcher:
 
     async def _alone(self, call: Call, row: Row) -> None:
         try:
-            await self._ask(call, [row])
+            await self._read(self._sent(call, [row]))
         except CallFailed as failure:
             _fail([row], failure)
 
-    async def _ask(self, call: Call, rows: Sequence[Row]) -> None:
-        """One call. Raises CallFailed when it says nothing about any single row."""
+    def _sent(self, call: Call, rows: Sequence[Row]) -> Sent:
+        """Ask Triton."""
         call.calls += 1
         call.rows_sent += len(rows)
-        sent_at = time.perf_counter()
-        timeout = _deadline(rows) - sent_at
-        timeout = max(timeout, MINIMUM_TIMEOUT_S)
-        raw = await self._model.infer([row.values for row in rows], timeout, of_batch(rows))
+        at = time.perf_counter()
+        timeout = max(_deadline(rows) - at, MINIMUM_TIMEOUT_S)
+        values = [row.values for row in rows]
+        return Sent(rows, at, self._model.infer(values, timeout, of_batch(rows)))
+
+    async def _read(self, sent: Sent) -> None:
+        """Its answers. Raises CallFailed when they say nothing about any single row."""
+        raw, rows = await sent.outputs, sent.rows
         try:
             answers = self._labeller.read(raw, len(rows))
         except InvalidOutput as error:
@@ -199,7 +228,7 @@ class Batcher:
             if row.closed:
                 continue
             row.answer = answer
-            row.sent_at = sent_at
+            row.sent_at = sent.at
             row.output = raw[at * size : at * size + size]
             if answer is None:
                 row.fail("invalid_output", "the model's output is not a valid prediction")

@@ -75,6 +75,7 @@ class PredictPath:
         metrics: Metrics,
         units: UnitHasher,
         mirror: Mirror | None = None,
+        rates: RateLimits | None = None,
     ) -> None:
         self.journey = Journey(guards=guards, facts=facts, metrics=metrics, mirror=mirror)
         self._snapshot = snapshot
@@ -83,7 +84,7 @@ class PredictPath:
         self._units = units
         self._ids = PredictionIds()
         self.later = Later()
-        self._rates = RateLimits()
+        self._rates = rates or RateLimits()
         self._router = Router(metrics.routed)
 
     def predict(self, exchange: Exchange) -> None:

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import msgspec
 import structlog
-from tritonclient.grpc import service_pb2 as pb
 
-from dataplane.gateway import http2
+from dataplane.gateway import errors
 from dataplane.gateway.batching import Prepare
 from dataplane.gateway.decode import PredictRequest, decode_features, decode_request
 from dataplane.gateway.endpoint import PredictPath, Question
+from dataplane.gateway.errors import TritonError
 from dataplane.gateway.http import Exchange
-from dataplane.gateway.http2 import GrpcError
+from dataplane.gateway.inference import Form, Input, Outputs, Request
 from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.problems import Refusal, at
 from dataplane.gateway.replicas import Channels, Replica
@@ -73,11 +73,15 @@ class Explainer:
         self._turns = asyncio.Semaphore(len(replicas))
         self._inside = 0
         self.names = tuple(each.name for each in attributions(variant.spec.schema))
+        tensors = variant.spec.schema.tensors
+        inputs = [Input(each.name, each.datatype, (1, len(each.features))) for each in tensors]
+        inputs.append(Input(CLASS_INPUT, "INT64", (1, 1)))
+        self._form = Form(variant.spec.explainer, inputs, OUTPUTS)
 
     async def ask(self, row: Row, index: int, ends: float) -> Found:
         """The explanation of class `index` of the row, by `ends` (event loop's time).
 
-        Raises Refusal 429, or TimeoutError, or GrpcError.
+        Raises Refusal 429, or TimeoutError, or TritonError.
         """
         limits = self._variant.limits
         if self._inside >= len(self._replicas) + limits.explain_queue:
@@ -97,33 +101,22 @@ class Explainer:
         finally:
             self._inside -= 1
 
-    async def _call(self, request: bytes, ends: float) -> bytes:
+    async def _call(self, request: Request, ends: float) -> Outputs:
         """The reply of the first Triton that can be reached, those that serve first."""
-        failure = GrpcError(http2.UNAVAILABLE, "no Triton explains this version")
+        failure = TritonError(errors.UNAVAILABLE, "no Triton explains this version")
         for replica in sorted(self._replicas, key=_out):
             try:
                 seconds = ends - asyncio.get_running_loop().time()
                 return await replica.infer(request, 0, seconds)
-            except GrpcError as error:
-                if error.status != http2.UNAVAILABLE:
+            except TritonError as error:
+                if error.status != errors.UNAVAILABLE:
                     raise
                 failure = error
         raise failure
 
-    def _request(self, row: Row, index: int) -> bytes:
-        schema = self._variant.spec.schema
-        request = pb.ModelInferRequest(model_name=self._variant.spec.explainer)
-        for tensor, raw in zip(
-            schema.tensors, self._variant.schema.pack([row.values]), strict=True
-        ):
-            shape = (1, len(tensor.features))
-            request.inputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
-            request.raw_input_contents.append(raw)
-        request.inputs.add(name=CLASS_INPUT, datatype="INT64", shape=(1, 1))
-        request.raw_input_contents.append(index.to_bytes(8, "little", signed=True))
-        for name in OUTPUTS:
-            request.outputs.add(name=name)
-        return bytes(request.SerializeToString())
+    def _request(self, row: Row, index: int) -> Request:
+        tensors = self._variant.schema.pack([row.values])
+        return Request(self._form, [*tensors, index.to_bytes(8, "little", signed=True)])
 
 
 class ExplainPath:
@@ -185,7 +178,7 @@ class ExplainPath:
             found = await explainer.ask(row, index, ends)
         except TimeoutError as error:
             raise _too_late(row.variant) from error
-        except GrpcError as error:
+        except TritonError as error:
             raise _failed(row.variant, error) from error
         return explanation_of(row, explainer.names, found)
 
@@ -281,10 +274,7 @@ def _output(variant: Variant, index: int) -> str:
     return "value" if index < 0 else f"probability of {variant.labeller.label_of(index)}"
 
 
-def _found(reply: bytes) -> Found:
-    response = pb.ModelInferResponse.FromString(reply)
-    names = [output.name for output in response.outputs]
-    raw = dict(zip(names, response.raw_output_contents, strict=True))
+def _found(raw: Outputs) -> Found:
     floats = {name: array("d", raw[name]) for name in OUTPUTS[:3]}
     return Found(
         contributions=floats["contributions"].tolist(),
@@ -313,11 +303,11 @@ def _too_late(variant: Variant) -> Refusal:
     )
 
 
-def _failed(variant: Variant, error: GrpcError) -> Refusal:
+def _failed(variant: Variant, error: TritonError) -> Refusal:
     """Triton's words stay inside: they may hold values."""
-    if error.status == http2.DEADLINE_EXCEEDED:
+    if error.status == errors.DEADLINE_EXCEEDED:
         return _too_late(variant)
-    if error.status == http2.UNAVAILABLE:
+    if error.status == errors.UNAVAILABLE:
         detail = "the explainer cannot be reached"
         return Refusal(
             503, "explainer_unavailable", detail, endpoint=variant.endpoint, retry_after=1

@@ -49,6 +49,7 @@ class Connection(asyncio.Protocol):
         self._limits = server.limits
         self._max_headers = server.limits.max_headers
         self._max_head = server.limits.max_head
+        self._held = 0
         self._parser = httptools.HttpRequestParser(self)
         self._pending: deque[Exchange] = deque()
         self._waiting: deque[Exchange] = deque()
@@ -79,14 +80,15 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if not self.server.admit(self):
+        if not self.server.admit(self, transport.get_extra_info("peername")):
             self.closing = True
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closing = True
         self._waiting.clear()
-        self.server.connections.discard(self)
+        self._let_go()
+        self.server.dismiss(self)
 
     def data_received(self, data: bytes) -> None:
         if self.closing or self._ended:
@@ -98,13 +100,16 @@ class Connection(asyncio.Protocol):
             self._fail(400, "upgrades are not offered here")
         except httptools.HttpParserError as error:
             self._fail(400, f"not HTTP/1.1: {error}")
-        if begun and self.receiving:
-            self._count_unfinished(len(data))
+        if self.receiving:
+            self._hold(len(data), begun=begun)
+        elif self._held:
+            self._let_go()
 
     def eof_received(self) -> bool:
         """The client says no more: what it has asked is answered, half a request is not."""
         self._ended = True
         self.receiving = False
+        self._let_go()
         last = self._waiting or self._pending
         if last:
             last[-1].keep_alive = False
@@ -339,6 +344,22 @@ class Connection(asyncio.Protocol):
         else:
             self._fail(417, "no expectation but 100-continue can be met")
 
+    def _hold(self, size: int, *, begun: bool) -> None:
+        """More of a request that is not whole yet: all of them together have a budget."""
+        if begun:
+            self._count_unfinished(size)
+        if self.closing:
+            return
+        self._held += size
+        self.server.held_bytes += size
+        if self.server.held_bytes > self._limits.max_held:
+            self._fail(503, "too many requests are half sent at this moment")
+
+    def _let_go(self) -> None:
+        """Nothing of a request is kept here any more but what is being answered."""
+        self.server.held_bytes -= self._held
+        self._held = 0
+
     def _count_unfinished(self, size: int) -> None:
         """Bound what no callback shows: half a header, chunk sizes and their extensions."""
         self._unusual = True
@@ -363,6 +384,8 @@ class Connection(asyncio.Protocol):
         if self.closing or self._ended:
             return
         self.closing = True
+        self._body = b""
+        self._let_go()
         exchange = self._exchange
         exchange.keep_alive = False
         exchange.fault = (status, detail)

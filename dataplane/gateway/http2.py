@@ -15,6 +15,9 @@ from urllib.parse import unquote
 
 import hpack
 
+from dataplane.gateway.errors import DEADLINE_EXCEEDED, UNAVAILABLE, UNKNOWN, TritonError
+from dataplane.gateway.inference import varint
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS = 0, 1, 3, 4
 PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 6, 7, 8, 9
@@ -34,19 +37,8 @@ _FRAME = struct.Struct(">HBBBI")
 _SETTING = struct.Struct(">HI")
 _MESSAGE = struct.Struct(">BI")
 
-OK, DEADLINE_EXCEEDED, UNAVAILABLE, UNKNOWN = 0, 4, 14, 2
 
-
-class GrpcError(Exception):
-    """A call that ended with another status than OK; `status` is gRPC's number."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-
-
-class _Stream:
+class Stream:
     """One call under way. `unsent` waits for the peer's flow control."""
 
     __slots__ = ("data", "headers", "heard_at", "number", "reply", "timer", "unsent", "window")
@@ -69,7 +61,7 @@ class Connection(asyncio.Protocol):
         self.usable = True
         self._loop = asyncio.get_running_loop()
         self._buffer = b""
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, Stream] = {}
         self._next = 1
         self._window = WINDOW_DEFAULT
         self._peer_window = WINDOW_DEFAULT
@@ -77,7 +69,7 @@ class Connection(asyncio.Protocol):
         self._peer_streams = LAST_STREAM
         self._received = 0
         self._heard = 0
-        self._waiting: deque[_Stream] = deque()
+        self._waiting: deque[Stream] = deque()
         self._block = b""
         self._block_stream, self._block_ends = 0, False
         self._decoder = hpack.Decoder()
@@ -97,15 +89,24 @@ class Connection(asyncio.Protocol):
         }
 
     async def call(self, block: bytes, message: bytes, seconds: float) -> bytes:
-        """One unary call: header block and message out, message in. Raises GrpcError."""
+        """One unary call: header block and message out, message in. Raises TritonError."""
+        return await self.answered(self.send(block, message, seconds))
+
+    def send(self, block: bytes, message: bytes, seconds: float) -> Stream:
+        """Send a call now; `answered` is to await it. Raises TritonError when none is taken."""
         if not self.usable or len(self._streams) >= self._peer_streams:
-            raise GrpcError(UNAVAILABLE, "the connection takes no more calls")
+            raise TritonError(UNAVAILABLE, "the connection takes no more calls")
         stream = self._open(block, _MESSAGE.pack(0, len(message)) + message)
         stream.timer = self._loop.call_later(seconds, self._expire, stream)
+        return stream
+
+    async def answered(self, stream: Stream) -> bytes:
+        """The message that came back. Raises TritonError."""
         try:
             return await stream.reply
         finally:
-            stream.timer.cancel()
+            if stream.timer is not None:
+                stream.timer.cancel()
             if stream.number in self._streams:  # the caller was cancelled
                 self._abandon(stream)
 
@@ -159,8 +160,8 @@ class Connection(asyncio.Protocol):
 
     # Sending
 
-    def _open(self, block: bytes, body: bytes) -> _Stream:
-        stream = _Stream(self._next, self._peer_window, self._loop.create_future())
+    def _open(self, block: bytes, body: bytes) -> Stream:
+        stream = Stream(self._next, self._peer_window, self._loop.create_future())
         stream.heard_at = self._heard
         self._streams[stream.number] = stream
         self._next += 2
@@ -193,21 +194,21 @@ class Connection(asyncio.Protocol):
                 flags = 0 if stream.unsent else END_STREAM
                 self._transport.write(_frame(DATA, flags, stream.number, piece))
 
-    def _abandon(self, stream: _Stream) -> None:
+    def _abandon(self, stream: Stream) -> None:
         """Tell the peer that nobody waits any more."""
         self._drop(stream)
         if not self._transport.is_closing():
             reason = struct.pack(">I", CANCEL)
             self._transport.write(_frame(RST_STREAM, 0, stream.number, reason))
 
-    def _expire(self, stream: _Stream) -> None:
+    def _expire(self, stream: Stream) -> None:
         """The deadline passed. A peer that is silent altogether is asked whether it is there."""
         if stream.heard_at == self._heard and self._pong is None and self.usable:
             self._transport.write(_frame(PING, 0, 0, b"are you?"))
             self._pong = self._loop.call_later(PONG_S, self._transport.abort)
         self._abandon(stream)
         if not stream.reply.done():
-            stream.reply.set_exception(GrpcError(DEADLINE_EXCEEDED, "the deadline passed"))
+            stream.reply.set_exception(TritonError(DEADLINE_EXCEEDED, "the deadline passed"))
 
     # Receiving
 
@@ -309,7 +310,7 @@ class Connection(asyncio.Protocol):
         if self._waiting:
             self._send_waiting()
 
-    def _finish(self, stream: _Stream) -> None:
+    def _finish(self, stream: Stream) -> None:
         status = stream.headers.get("grpc-status")
         if status == "0" and len(stream.data) >= 5:
             self._drop(stream)
@@ -318,25 +319,25 @@ class Connection(asyncio.Protocol):
             return
         self._fail(stream, *_status_of(stream.headers))
 
-    def _fail(self, stream: _Stream, status: int, detail: str) -> None:
+    def _fail(self, stream: Stream, status: int, detail: str) -> None:
         self._drop(stream)
         if not stream.reply.done():
-            stream.reply.set_exception(GrpcError(status, detail))
+            stream.reply.set_exception(TritonError(status, detail))
 
-    def _drop(self, stream: _Stream) -> None:
+    def _drop(self, stream: Stream) -> None:
         self._streams.pop(stream.number, None)
         stream.unsent = b""
         if not self.usable and not self._streams:
             self._transport.close()
 
 
-def request_block(path: str, authority: str) -> bytes:
+def request_block(path: str, authority: str, *, scheme: str = "http") -> bytes:
     """The header block of a unary call, to which `timeout_header` may be appended."""
     encoder = hpack.Encoder()
     encoder.header_table_size = 0
     headers = [
         (":method", "POST"),
-        (":scheme", "http"),
+        (":scheme", scheme),
         (":path", path),
         (":authority", authority),
         ("te", "trailers"),
@@ -356,16 +357,6 @@ def header(name: bytes, value: bytes) -> bytes:
     size = len(value)
     length = bytes((size,)) if size < 0x7F else b"\x7f" + varint(size - 0x7F)
     return b"\x00" + bytes((len(name),)) + name + length + value
-
-
-def varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first, as HPACK and protobuf write numbers."""
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)
 
 
 def _status_of(headers: Mapping[str, str]) -> tuple[int, str]:

@@ -73,12 +73,15 @@ class Journey:
         if lane is None:
             lane = self.lanes.of(row)
         row.lane = lane
+        hurried = timeout_s is not None and row.started + timeout_s < row.deadline
+        if timeout_s is not None and hurried:
+            row.deadline = row.started + timeout_s
         if lane.cache is None or row.flags & PINNED:
             self._ask(row, lane)
         else:
             self._look(row, lane, lane.cache)
-        if timeout_s is not None and row.started + timeout_s < row.deadline:
-            self._limit_patience(row, timeout_s)
+        if hurried:
+            self._limit_patience(row)
 
     def settled(self, call: Call) -> None:
         """A micro-batch is back: judge it, then conclude its rows."""
@@ -201,9 +204,8 @@ class Journey:
         row.fail("overload", refusal.detail, blamed=False)
         self._later(row)
 
-    def _limit_patience(self, row: Row, seconds: float) -> None:
+    def _limit_patience(self, row: Row) -> None:
         """Close the row when the client's own deadline has passed, wherever it then is."""
-        row.deadline = row.started + seconds
         delay = row.deadline - time.perf_counter()
         row.patience = asyncio.get_running_loop().call_later(max(delay, 0.0), self._expire, row)
 

@@ -1,7 +1,7 @@
 """How much a client may ask, and how long it says that it will wait."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from contracts.routing import Client
 from dataplane.gateway.problems import Refusal, at
@@ -14,11 +14,12 @@ class RateLimits:
 
     A row costs one token, at `requests_per_second`; the bucket holds `burst`. A list is let in
     while any token is left and may overdraw: the client then waits the longer. Constant cost.
-    (GCRA, the virtual scheduling of ITU-T I.371.) Each gateway process counts for itself.
+    (GCRA, the virtual scheduling of ITU-T I.371.) `full_at` holds the numbers: a mapping of this
+    process's own, or one that the processes on a port share.
     """
 
-    def __init__(self) -> None:
-        self._full_at: dict[str, float] = {}
+    def __init__(self, full_at: MutableMapping[str, float] | None = None) -> None:
+        self._full_at: MutableMapping[str, float] = {} if full_at is None else full_at
 
     def admit(self, client: Client, now: float) -> None:
         """Take one token; `now` in monotonic seconds. Raises Refusal 429."""
@@ -43,8 +44,8 @@ class RateLimits:
 
     def keep_only(self, clients: Iterable[str]) -> None:
         """Forget clients that are gone."""
-        names = set(clients)
-        self._full_at = {name: at for name, at in self._full_at.items() if name in names}
+        for name in set(self._full_at) - set(clients):
+            del self._full_at[name]
 
 
 def client_timeout(headers: Mapping[bytes, bytes]) -> float | None:

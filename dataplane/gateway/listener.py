@@ -1,11 +1,14 @@
 """The socket that HTTP clients come in by: who is let in, the clock of all, and the end."""
 
 import asyncio
+import ipaddress
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from dataplane.gateway.http import Connection, Exchange
+from dataplane.gateway.metrics import Family
 
 ACCEPT_S = 0.02
 LINGER_S = 0.5
@@ -16,12 +19,18 @@ Refuse = Callable[[Exchange, int, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class HttpLimits:
-    """Sizes in bytes, times in seconds."""
+    """Sizes in bytes, times in seconds.
+
+    `max_held` bounds what all requests that are not whole yet take together. Of
+    `max_connections_per_address` 0 is no bound.
+    """
 
     max_body: int = 1_048_576
     max_head: int = 16_384
     max_headers: int = 64
+    max_held: int = 268_435_456
     max_connections: int = 10_000
+    max_connections_per_address: int = 0
     max_pipelined: int = 64
     request_timeout_s: float = 10.0
     idle_timeout_s: float = 75.0
@@ -36,6 +45,10 @@ class HttpServer:
         self.limits = limits
         self.draining = False
         self.connections: set[Connection] = set()
+        self.held_bytes = 0
+        self.turned_away: Counter[str] = Counter()
+        self._origins: dict[Connection, str] = {}
+        self._from: Counter[str] = Counter()
         self.now = 0.0
         self.date = b""
         self.ok_head = b""
@@ -56,12 +69,38 @@ class HttpServer:
         assert self._server is not None  # noqa: S101 - only called after start
         return int(self._server.sockets[0].getsockname()[1])
 
-    def admit(self, connection: Connection) -> bool:
-        """Take in a new connection, if there is room."""
-        if len(self.connections) >= self.limits.max_connections:
+    def admit(self, connection: Connection, peer: object) -> bool:
+        """Take in a new connection, if there is room for one more and for one more from there."""
+        limits = self.limits
+        if len(self.connections) >= limits.max_connections:
+            self.turned_away["all"] += 1
             return False
+        if limits.max_connections_per_address:
+            origin = origin_of(peer)
+            if self._from[origin] >= limits.max_connections_per_address:
+                self.turned_away["address"] += 1
+                return False
+            self._origins[connection] = origin
+            self._from[origin] += 1
         self.connections.add(connection)
         return True
+
+    def dismiss(self, connection: Connection) -> None:
+        """A connection ended, which may never have been taken in."""
+        self.connections.discard(connection)
+        origin = self._origins.pop(connection, None)
+        if origin is not None:
+            self._from[origin] -= 1
+            if not self._from[origin]:
+                del self._from[origin]
+
+    def families(self) -> list[Family]:
+        """What `/metrics` says about connections."""
+        turned = [("", f'limit="{name}"', self.turned_away[name]) for name in ("all", "address")]
+        return [
+            ("connections_refused_total", "counter", turned),
+            ("unfinished_request_bytes", "gauge", [("", "", self.held_bytes)]),
+        ]
 
     def leave(self) -> None:
         """Go on for now, but let every answer from here on be the last of its connection."""
@@ -109,3 +148,13 @@ class HttpServer:
         for connection in tuple(self.connections):
             connection.check_time(self.now)
         self._clock = loop.call_later(1.0, self._tick)
+
+
+def origin_of(peer: object) -> str:
+    """Whose connection it is: the address, of IPv6 the /64 that one customer has; "" if unknown."""
+    if not isinstance(peer, tuple):
+        return ""
+    host = str(peer[0]).partition("%")[0]
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((host, 64), strict=False))

@@ -28,6 +28,14 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
+_HTTP_FAULTS = {
+    400: "malformed_http",
+    408: "request_timeout",
+    413: "too_large",
+    417: "expectation_failed",
+    431: "head_too_large",
+    503: "too_much_unfinished",
+}
 NO_FAULTS: Mapping[tuple[str, str], int] = {}
 
 
@@ -83,6 +91,11 @@ class Refusal(Exception):
         if self.status == 401:
             lines += b'WWW-Authenticate: Bearer realm="switchyard"\r\n'
         return lines
+
+
+def not_http(status: int, detail: str) -> Refusal:
+    """What is wrong with a request as HTTP, or with how much of them there is."""
+    return Refusal(status, _HTTP_FAULTS[status], detail, retry_after=1 if status == 503 else 0)
 
 
 def at(path: str, detail: str) -> tuple[FieldError, ...]:

@@ -1,9 +1,9 @@
 """Several gateway processes on one port, one a core: a parent that starts them and keeps them up.
 
 Each is a gateway of the fleet in its own right, `gateway-1.1`, `gateway-1.2`: with a boot, a spool
-and a routing table of its own. They share the port (SO_REUSEPORT: the kernel spreads connections)
-and the overrides. The parent serves nothing; it restarts who ends, passes SIGTERM on, and ends
-when all are drained.
+and a routing table of its own. They share the port (SO_REUSEPORT: the kernel spreads connections),
+the overrides, and what clients have used of their rates. The parent serves nothing; it restarts
+who ends, passes SIGTERM on, and ends when all are drained.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import structlog
 
+from dataplane.gateway.rates import empty
 from dataplane.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Parent:
     async def run(self) -> None:
         """Until told to end and all have drained. Raises OSError when the port is taken."""
         self._require_port()
+        empty(self._settings.rates)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)

@@ -1,14 +1,16 @@
 """The Tritons behind an entry: which of them get rows, and what is known of each."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
-from dataplane.gateway import http2
-from dataplane.gateway.channel import Channel
+from dataplane.gateway import errors
+from dataplane.gateway.channel import Channel, open_channel
+from dataplane.gateway.errors import TritonError
 from dataplane.gateway.health import Health, Trigger
-from dataplane.gateway.http2 import GrpcError
+from dataplane.gateway.inference import Headers, Outputs, Request, is_missing
+from dataplane.gateway.tls import PLAIN, Tls
 
 log = structlog.get_logger()
 
@@ -19,7 +21,7 @@ class Example:
     __slots__ = ("request",)
 
     def __init__(self) -> None:
-        self.request = b""
+        self.request: Request | None = None
 
 
 class Replica:
@@ -33,24 +35,12 @@ class Replica:
         self.missing = False
         self._example = example
 
-    async def infer(
-        self, request: bytes, rows: int, seconds: float, metadata: bytes = b""
-    ) -> bytes:
-        """The reply to a request of so many rows. Raises GrpcError."""
-        channel = self.channel
-        channel.rows += rows
-        try:
-            reply = await channel.call("ModelInfer", request, seconds, metadata)
-        except GrpcError as error:
-            self._failed(error)
-            raise
-        finally:
-            channel.rows -= rows
-        self.heard = True
-        self._example.request = request
-        if self.health.state != "serving":
-            self.tell("answered")
-        return reply
+    def infer(
+        self, request: Request, rows: int, seconds: float, headers: Headers = ()
+    ) -> Awaitable[Outputs]:
+        """Send a request of so many rows; await it for its outputs, which raises TritonError."""
+        self.channel.rows += rows
+        return self._answered(self.channel.infer(request, seconds, headers), request, rows)
 
     async def probe(self, seconds: float) -> None:
         """Ask whether the entry is ready."""
@@ -64,10 +54,10 @@ class Replica:
         What the model says to it does not matter. Nothing was asked before: nothing to do.
         """
         try:
-            if self._example.request:
-                await self.channel.call("ModelInfer", self._example.request, seconds)
-        except GrpcError as error:
-            if error.status in (http2.UNAVAILABLE, http2.DEADLINE_EXCEEDED):
+            if self._example.request is not None:
+                await self.channel.infer(self._example.request, seconds)
+        except TritonError as error:
+            if error.status in (errors.UNAVAILABLE, errors.DEADLINE_EXCEEDED):
                 self.tell("lost")
                 return
         self.tell("warmed")
@@ -80,11 +70,25 @@ class Replica:
                 "replica.changed", address=self.channel.address, entry=self.entry, state=state
             )
 
-    def _failed(self, error: GrpcError) -> None:
-        if error.status != http2.UNAVAILABLE:
-            self.heard = self.heard or error.status != http2.DEADLINE_EXCEEDED
+    async def _answered(self, answer: Awaitable[Outputs], request: Request, rows: int) -> Outputs:
+        try:
+            outputs = await answer
+        except TritonError as error:
+            self._failed(error)
+            raise
+        finally:
+            self.channel.rows -= rows
+        self.heard = True
+        self._example.request = request
+        if self.health.state != "serving":
+            self.tell("answered")
+        return outputs
+
+    def _failed(self, error: TritonError) -> None:
+        if error.status != errors.UNAVAILABLE:
+            self.heard = self.heard or error.status != errors.DEADLINE_EXCEEDED
             return
-        self.missing = is_missing(error)
+        self.missing = is_missing(error.detail)
         if self.missing or not self.channel.connected:
             self.tell("lost")
 
@@ -95,17 +99,18 @@ class Channels:
     `on_new_replica` is called with each replica, to have it looked after.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls = PLAIN) -> None:
+        self._tls = tls
         self._open: dict[str, Channel] = {}
         self._replicas: dict[tuple[str, str], Replica] = {}
         self._examples: dict[str, Example] = {}
         self.on_new_replica: Callable[[Replica], None] = _ignore
 
     def at(self, address: str) -> Channel:
-        """The channel to "host:port", opened on first use. Call it on the event loop."""
+        """The channel to an address, opened on first use. Call it on the event loop."""
         channel = self._open.get(address)
         if channel is None:
-            channel = self._open[address] = Channel(address)
+            channel = self._open[address] = open_channel(address, self._tls)
         return channel
 
     @property
@@ -115,7 +120,7 @@ class Channels:
 
     @property
     def out(self) -> tuple[str, ...]:
-        """The Tritons, "host:port", that get no rows of some entry which they should have."""
+        """The Tritons, by address, that get no rows of some entry which they should have."""
         out = {r.channel.address for r in self.replicas if r.health.state == "out"}
         return tuple(sorted(out))
 
@@ -151,11 +156,6 @@ class Channels:
         for channel in self._open.values():
             channel.close()
         self._open.clear()
-
-
-def is_missing(error: GrpcError) -> bool:
-    """Whether a Triton says that it does not have the entry."""
-    return "unknown model" in error.detail.lower()
 
 
 def _ignore(_: Replica) -> None:

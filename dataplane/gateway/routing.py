@@ -17,6 +17,7 @@ import redis
 import structlog
 
 from contracts import signing
+from contracts.addresses import Address, parse_address
 from contracts.routing import (
     CLIENTS_KEY,
     CLIENTS_PURPOSE,
@@ -104,14 +105,22 @@ def _write_atomically(path: Path, data: bytes, *, sync: bool = True) -> None:
 Fetch = Callable[[list[str]], Mapping[str, bytes]]
 
 
+def _any(_: Address) -> None:
+    """Any address will do."""
+
+
 class Routing:
     """Accepts routing tables and clients documents; `(epoch, generation)` never goes back.
 
-    `refused` says in words why the newest index was not taken over, "" when it was.
+    `refused` says in words why the newest index was not taken over, "" when it was. `require` is
+    asked about the address of every Triton; it raises AddressError.
     """
 
-    def __init__(self, *, disk: Disk, keys: PublicKeys) -> None:
+    def __init__(
+        self, *, disk: Disk, keys: PublicKeys, require: Callable[[Address], None] = _any
+    ) -> None:
         self._disk = disk
+        self._require = require
         self._keys = keys
         self._table = Table()
         self._clients = Clients()
@@ -183,13 +192,20 @@ class Routing:
         faults: list[str] = []
         for name, digest in index.endpoints.items():
             try:
-                endpoints[name] = known.get(digest) or _compile(name, digest, specs)
+                endpoints[name] = known.get(digest) or self._compiled(name, digest, specs)
             except ValueError as error:
                 faults.append(f"endpoint {name!r}: {error}")
                 if name in self._table.endpoints:
                     endpoints[name] = self._table.endpoints[name]
         self._refuse("; ".join(faults)[:1_000])
         return endpoints, bodies
+
+    def _compiled(self, name: str, digest: str, specs: Mapping[str, EndpointSpec]) -> Endpoint:
+        """Raises ValueError."""
+        for variant in specs[digest].variants:
+            for address in variant.addresses:
+                self._require(parse_address(address))
+        return _compile(name, digest, specs)
 
     def _keep(self, index: bytes, bodies: Mapping[str, bytes], digests: set[str]) -> None:
         """Write it down first, so that a restart cannot fall behind what was served."""

@@ -10,7 +10,7 @@ import structlog
 from contracts.routing import GatewayReport, Override
 from contracts.signing import parse_public_keys
 from dataplane.gateway import oip, v2
-from dataplane.gateway.assembly import limits_of, replicas_of, siblings_of
+from dataplane.gateway.assembly import limits_of, rates_of, replicas_of, siblings_of, tls_of
 from dataplane.gateway.batchers import Batchers
 from dataplane.gateway.clients import Clients, authenticate
 from dataplane.gateway.coding import prepare
@@ -28,7 +28,7 @@ from dataplane.gateway.metrics import Metrics
 from dataplane.gateway.mirror import Mirrors
 from dataplane.gateway.outcomes import decode_outcomes
 from dataplane.gateway.probing import Prober
-from dataplane.gateway.problems import Refusal
+from dataplane.gateway.problems import Refusal, not_http
 from dataplane.gateway.replicas import Channels
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.routing import Disk, Routing, Update
@@ -47,18 +47,14 @@ log = structlog.get_logger()
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 READY_PROBE_S = 1.0
 MAX_WARMED = 64
-HTTP_FAULTS = {
-    400: "malformed_http",
-    408: "request_timeout",
-    413: "too_large",
-    417: "expectation_failed",
-    431: "head_too_large",
-}
 Route = Callable[[Exchange], None]
 
 
 class Gateway:
-    """`table` and `clients` are each replaced in one assignment, on the event loop."""
+    """`table` and `clients` are each replaced in one assignment, on the event loop.
+
+    Raises TlsError for settings that can never work.
+    """
 
     def __init__(self, settings: GatewaySettings, *, boot: str) -> None:
         self.name = settings.name
@@ -66,6 +62,7 @@ class Gateway:
         self.table = Table()
         self.clients = Clients()
         self._settings = settings
+        self._tls = tls_of(settings)
         self._started_at = time.time()
         self._spool_bytes = 0
         self._tasks: set[asyncio.Future[None]] = set()
@@ -92,6 +89,7 @@ class Gateway:
             metrics=self._metrics,
             units=self._units,
             mirror=self._mirrors,
+            rates=rates_of(settings),
         )
         self._explain = ExplainPath(path=self._path, metrics=self._metrics)
         self._v2 = V2(
@@ -100,6 +98,7 @@ class Gateway:
         self._routing = Routing(
             disk=Disk(settings.routing),
             keys=parse_public_keys(settings.routing_public_keys),
+            require=self._tls.require,
         )
         self._siblings = siblings_of(settings, self._figures)
         self._http = HttpServer(
@@ -121,7 +120,7 @@ class Gateway:
     async def start(self) -> None:
         """Boot from disk, listen, then follow Redis. Raises OSError when the port is taken."""
         loop = asyncio.get_running_loop()
-        self._channels = self._explain.channels = Channels()
+        self._channels = self._explain.channels = Channels(self._tls)
         store = Store(self._settings.gateway_store_url or self._settings.redis_url)
         self._lookups = Lookups(store, count=self._metrics.looked_up)
         self._explain.preparing = self._lookups.preparing
@@ -132,7 +131,9 @@ class Gateway:
             max_in_flight=self._settings.gateway_max_in_flight,
             preparing=self._lookups.preparing,
         )
-        self._lanes = self._path.journey.lanes = Lanes(batchers)
+        self._lanes = self._path.journey.lanes = Lanes(
+            batchers, judged_s=self._settings.gateway_cache_judged_s
+        )
         self._shared = self._path.journey.shared = SharedCache(
             self._settings.gateway_cache_redis_url or self._settings.redis_url,
             secret=self._settings.unit_hash_key.encode(),
@@ -241,6 +242,7 @@ class Gateway:
             rejected_index=self._routing.refused,
             replicas_out=self._channels.out,
             breakers=self._lanes.not_closed(time.perf_counter()),
+            caches_off=self._lanes.caches_off(time.time()),
         )
 
     def overrides(self) -> tuple[Override, ...]:
@@ -326,7 +328,7 @@ class Gateway:
         (v2.refuse if v2.is_here(exchange.path) else refuse)(exchange, refusal)
 
     def _refuse_http(self, exchange: Exchange, status: int, detail: str) -> None:
-        self._refuse(exchange, Refusal(status, HTTP_FAULTS[status], detail))
+        self._refuse(exchange, not_http(status, detail))
 
     def _outcomes(self, exchange: Exchange) -> None:
         key = authenticate(self.clients, exchange.authorization)
@@ -393,5 +395,5 @@ class Gateway:
             dropped=self._writer.dropped,
             connections=len(self._http.connections),
             replicas=self._channels.replicas,
-            more=self._lanes.families(time.perf_counter()),
+            more=[*self._lanes.families(time.perf_counter()), *self._http.families()],
         )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
-from dataplane.gateway.http2 import header
+from dataplane.gateway.inference import Headers
 
 PARENT, STATE = b"traceparent", b"tracestate"
 SAMPLED = 0x01
@@ -23,7 +23,7 @@ class Trace(NamedTuple):
 
     id: str
     sampled: bool
-    metadata: bytes
+    headers: Headers
 
 
 class Traced(Protocol):
@@ -32,9 +32,9 @@ class Traced(Protocol):
     trace: Trace | None
 
 
-def read(headers: Mapping[bytes, bytes]) -> Trace | None:
+def read(given: Mapping[bytes, bytes]) -> Trace | None:
     """The context among headers by lower-case name; None when there is no valid one."""
-    parent = headers.get(PARENT)
+    parent = given.get(PARENT)
     found = None if parent is None else _PARENT.fullmatch(parent)
     if parent is None or found is None:
         return None
@@ -42,19 +42,19 @@ def read(headers: Mapping[bytes, bytes]) -> Trace | None:
     beyond = version == b"ff" or (version == b"00" and more is not None)
     if beyond or not trace.strip(b"0") or not span.strip(b"0"):
         return None
-    metadata = header(PARENT, parent)
-    state = headers.get(STATE, b"")
+    headers = [(PARENT, parent)]
+    state = given.get(STATE, b"")
     if 0 < len(state) <= STATE_MAX and _STATE.fullmatch(state):
-        metadata += header(STATE, state)
-    return Trace(trace.decode(), bool(int(flags, 16) & SAMPLED), metadata)
+        headers.append((STATE, state))
+    return Trace(trace.decode(), bool(int(flags, 16) & SAMPLED), headers)
 
 
-def of_batch(rows: Iterable[Traced]) -> bytes:
+def of_batch(rows: Iterable[Traced]) -> Headers:
     """The headers of the one context that a call for these rows carries; empty without any."""
-    first = b""
+    first: Headers = ()
     for row in rows:
         if row.trace is not None:
             if row.trace.sampled:
-                return row.trace.metadata
-            first = first or row.trace.metadata
+                return row.trace.headers
+            first = first or row.trace.headers
     return first

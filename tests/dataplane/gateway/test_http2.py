@@ -12,9 +12,11 @@ import uvloop
 from tritonclient.grpc import service_pb2 as pb
 
 from benchmarks import rig
+from contracts.addresses import parse_address
 from dataplane.gateway import http2
-from dataplane.gateway.channel import Channel
-from dataplane.gateway.http2 import GrpcError
+from dataplane.gateway.channel import GrpcChannel
+from dataplane.gateway.errors import TritonError
+from dataplane.gateway.tls import PLAIN
 from embedded.private import PrivateServices
 from tests.dataplane.gateway.site import Site, eventually
 
@@ -23,10 +25,14 @@ BLOCK = http2.request_block("/inference.GRPCInferenceService/ServerLive", "local
 
 
 @pytest.fixture
-async def channel(parts: PrivateServices) -> AsyncIterator[Channel]:
-    channel = Channel(parts.environment()["TRITON_GRPC_URL"])
+async def channel(parts: PrivateServices) -> AsyncIterator[GrpcChannel]:
+    channel = opened(parts.environment()["TRITON_GRPC_URL"])
     yield channel
     channel.close()
+
+
+def opened(address: str) -> GrpcChannel:
+    return GrpcChannel(address, parse_address(address), PLAIN)
 
 
 def request(value: float, label: str = "") -> bytes:
@@ -38,7 +44,7 @@ def request(value: float, label: str = "") -> bytes:
     return bytes(message.SerializeToString())
 
 
-async def test_calls__many_at_once__each_gets_its_own_answer(channel: Channel) -> None:
+async def test_calls__many_at_once__each_gets_its_own_answer(channel: GrpcChannel) -> None:
     calls = [
         channel.call("ModelInfer", request(0.1, f"call-{number}"), 10.0) for number in range(200)
     ]
@@ -46,30 +52,30 @@ async def test_calls__many_at_once__each_gets_its_own_answer(channel: Channel) -
     assert [answer.id for answer in answers] == [f"call-{number}" for number in range(200)]
 
 
-async def test_call__message_beyond_every_window__arrives_both_ways(channel: Channel) -> None:
+async def test_call__message_beyond_every_window__arrives_both_ways(channel: GrpcChannel) -> None:
     label = "x" * 3_000_000
     for _ in range(2):
         answer = await channel.call("ModelInfer", request(0.1, label), 20.0)
         assert pb.ModelInferResponse.FromString(answer).id == label
 
 
-async def test_call__triton_refuses__has_its_status_and_words(channel: Channel) -> None:
+async def test_call__triton_refuses__has_its_status_and_words(channel: GrpcChannel) -> None:
     message = pb.ModelInferRequest.FromString(request(0.1))
     message.inputs[0].shape[1] = 4
-    with pytest.raises(GrpcError, match="unexpected shape") as caught:
+    with pytest.raises(TritonError, match="unexpected shape") as caught:
         await channel.call("ModelInfer", message.SerializeToString(), 5.0)
     assert caught.value.status == 3
 
 
-async def test_model_ready__tells_loaded_entries_from_others(channel: Channel) -> None:
+async def test_model_ready__tells_loaded_entries_from_others(channel: GrpcChannel) -> None:
     assert await channel.model_ready("rig-v1", 5.0)
     assert not await channel.model_ready("rig-v77", 5.0)
 
 
 async def test_call__nobody_listens__fails_at_once_and_backs_off() -> None:
-    channel = Channel("127.0.0.1:9")
+    channel = opened("127.0.0.1:9")
     for words in ("Connect", "is away"):
-        with pytest.raises(GrpcError, match=words) as caught:
+        with pytest.raises(TritonError, match=words) as caught:
             await channel.call("ServerLive", b"", 5.0)
         assert caught.value.status == http2.UNAVAILABLE
 
@@ -161,7 +167,7 @@ async def test_reply__however_it_is_cut__is_put_together(pieces: int) -> None:
 async def test_reply__that_is_no_success__fails_the_call(
     data: bytes, status: int, words: str
 ) -> None:
-    with pytest.raises(GrpcError, match=words) as caught:
+    with pytest.raises(TritonError, match=words) as caught:
         await ask(data, 0.3)
     assert caught.value.status == status
 
@@ -179,7 +185,7 @@ async def test_call__deadline_passes__says_so_and_leaves_the_connection_usable()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     connection = await connected(server.sockets[0].getsockname())
-    with pytest.raises(GrpcError) as caught:
+    with pytest.raises(TritonError) as caught:
         await connection.call(BLOCK, b"", 0.01)
     assert caught.value.status == http2.DEADLINE_EXCEEDED
     assert await connection.call(BLOCK, b"", 10.0) == b"ok"

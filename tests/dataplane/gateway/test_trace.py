@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import rig
 from dataplane.gateway import http2
+from dataplane.gateway.inference import Headers
 from dataplane.gateway.trace import Trace, of_batch, read
 from tests.dataplane.gateway.site import Site, eventually
 
@@ -19,8 +20,8 @@ def parsed(parent: str, state: str = "") -> Trace | None:
     return read({b"traceparent": parent.encode(), b"tracestate": state.encode()})
 
 
-def decoded(metadata: bytes) -> dict[str, str]:
-    return {str(name): str(value) for name, value in hpack.Decoder().decode(metadata)}
+def decoded(headers: Headers) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in headers}
 
 
 def test_context__valid__is_passed_on_as_it_came() -> None:
@@ -28,7 +29,7 @@ def test_context__valid__is_passed_on_as_it_came() -> None:
     trace = parsed(PARENT, state)
     assert trace is not None
     assert (trace.id, trace.sampled) == (ID, True)
-    assert decoded(trace.metadata) == {"traceparent": PARENT, "tracestate": state}
+    assert decoded(trace.headers) == {"traceparent": PARENT, "tracestate": state}
 
 
 @pytest.mark.parametrize("parent", [PARENT.replace("00-", "cc-", 1) + "-what-may-come", UNSAMPLED])
@@ -57,7 +58,7 @@ def test_context__not_by_the_specification__is_ignored(parent: str) -> None:
 def test_state__not_by_the_specification__is_left_out(state: str) -> None:
     trace = parsed(PARENT, state)
     assert trace is not None
-    assert decoded(trace.metadata) == {"traceparent": PARENT}
+    assert decoded(trace.headers) == {"traceparent": PARENT}
 
 
 @dataclass
@@ -67,17 +68,18 @@ class Asked:
 
 def test_batch__several_contexts__carries_the_first_that_is_sampled() -> None:
     none, first, sampled = Asked(None), Asked(parsed(UNSAMPLED)), Asked(parsed(PARENT))
-    assert of_batch([none, none]) == b""
+    assert of_batch([none, none]) == ()
     assert decoded(of_batch([none, first])) == {"traceparent": UNSAMPLED}
     assert decoded(of_batch([none, first, sampled])) == {"traceparent": PARENT}
 
 
-def test_metadata__in_a_header_block__is_read_by_any_decoder() -> None:
+def test_headers__in_a_header_block__are_read_by_any_decoder() -> None:
     trace = parsed(PARENT, "congo=t61rcWkgMzE")
     assert trace is not None
-    block = http2.request_block("/x", "localhost") + http2.timeout_header(1) + trace.metadata
-    assert decoded(block)["traceparent"] == PARENT
-    assert decoded(block)[":path"] == "/x"
+    block = http2.request_block("/x", "localhost") + http2.timeout_header(1)
+    block += b"".join(http2.header(*each) for each in trace.headers)
+    found = {str(name): str(value) for name, value in hpack.Decoder().decode(block)}
+    assert (found["traceparent"], found[":path"]) == (PARENT, "/x")
 
 
 def test_request__with_a_context__is_answered_and_recorded_with_its_trace(site: Site) -> None:
