@@ -67,9 +67,7 @@ class SessionStore(DatabaseStore):
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """The row to save; it keeps the moment at which its key was made."""
         now = timezone.now()
-        if self._session_key is None:
-            self._session_key = self._get_new_session_key()
-        key = self._session_key
+        key = self._get_or_create_session_key()  # type: ignore[attr-defined]  # not in the stubs
         if self._began is None or self._began[0] != key:
             self._began = (key, now)
         user = data.get(SESSION_KEY)
