@@ -15,13 +15,18 @@ import structlog
 
 from dataplane.gateway import errors
 from dataplane.gateway.batching import Prepare
-from dataplane.gateway.decode import PredictRequest, decode_features, decode_request
+from dataplane.gateway.decode import (
+    PredictRequest,
+    decode_features,
+    decode_instances,
+    decode_request,
+)
 from dataplane.gateway.endpoint import PredictPath, Question
 from dataplane.gateway.errors import TritonError
 from dataplane.gateway.http import Exchange
 from dataplane.gateway.inference import Form, Input, Outputs, Request
 from dataplane.gateway.metrics import Metrics
-from dataplane.gateway.problems import Refusal, at
+from dataplane.gateway.problems import Problem, Refusal, at
 from dataplane.gateway.replicas import Channels, Replica
 from dataplane.gateway.respond import refuse
 from dataplane.gateway.row import Row
@@ -33,7 +38,7 @@ log = structlog.get_logger()
 
 CLASS_FIELD = "class"
 PREDICTED = -1
-LATER_S = 5  # the first explanation after a load takes some seconds
+LATER_S = 5
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -61,8 +66,26 @@ class Explanation(msgspec.Struct, frozen=True):
     latency_ms: float
 
 
+class Failed(msgspec.Struct, frozen=True):
+    """An instance that could not be explained."""
+
+    problem: Problem
+
+
+class Explanations(msgspec.Struct, frozen=True):
+    """The answer to a list of instances: each has its explanation, or alone its problem."""
+
+    explanations: list[Explanation | Failed]
+    failed: int
+    generation: int
+    latency_ms: float
+
+
 class Explainer:
-    """One version's explainer: one call at a time per Triton, a few that wait, the rest refused."""
+    """One version's explainer: one call at a time per Triton, a few that wait, the rest refused.
+
+    A list takes one place and explains its rows one after the other, letting others in between.
+    """
 
     def __init__(
         self, variant: Variant, replicas: Sequence[Replica], prepare: Prepare | None
@@ -78,10 +101,10 @@ class Explainer:
         inputs.append(Input(CLASS_INPUT, "INT64", (1, 1)))
         self._form = Form(variant.spec.explainer, inputs, OUTPUTS)
 
-    async def ask(self, row: Row, index: int, ends: float) -> Found:
-        """The explanation of class `index` of the row, by `ends` (event loop's time).
+    async def ask(self, rows: Sequence[Row], index: int, ends: float) -> list[Found | Refusal]:
+        """The explanation of class `index` of each row, by `ends` (event loop's time).
 
-        Raises Refusal 429, or TimeoutError, or TritonError.
+        Raises Refusal 429 when too many wait.
         """
         limits = self._variant.limits
         if self._inside >= len(self._replicas) + limits.explain_queue:
@@ -94,12 +117,21 @@ class Explainer:
             )
         self._inside += 1
         try:
-            async with asyncio.timeout_at(ends), self._turns:
-                if self._prepare is not None:
-                    await self._prepare([row])
-                return _found(await self._call(self._request(row, index), ends))
+            if self._prepare is not None:
+                await self._prepare(rows)
+            return [await self._one(row, index, ends) for row in rows]
         finally:
             self._inside -= 1
+
+    async def _one(self, row: Row, index: int, ends: float) -> Found | Refusal:
+        """What becomes of one row."""
+        try:
+            async with asyncio.timeout_at(ends), self._turns:
+                return _found(await self._call(self._request(row, index), ends))
+        except TimeoutError:
+            return _too_late(self._variant)
+        except TritonError as error:
+            return _failed(self._variant, error)
 
     async def _call(self, request: Request, ends: float) -> Outputs:
         """The reply of the first Triton that can be reached, those that serve first."""
@@ -145,7 +177,7 @@ class ExplainPath:
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            explanation = await self._explained(exchange)
+            answer = await self._explained(exchange)
         except Refusal as refusal:
             self._metrics.explained(refusal.endpoint, refusal.reason)
             refuse(exchange, refusal)
@@ -154,10 +186,10 @@ class ExplainPath:
             self._metrics.explained("", "internal")
             refuse(exchange, Refusal(500, "internal", "the gateway failed on this request"))
         else:
-            self._metrics.explained(explanation.model, "ok", explanation.latency_ms)
-            exchange.ok(msgspec.json.encode(explanation))
+            exchange.ok(msgspec.json.encode(answer))
 
-    async def _explained(self, exchange: Exchange) -> Explanation:
+    async def _explained(self, exchange: Exchange) -> msgspec.Struct:
+        """Raises Refusal, also for a list of which nothing could be explained."""
         key = self._path.admit(exchange.authorization)
         request, asked = decode_explain(exchange.body)
         question = Question(
@@ -168,19 +200,34 @@ class ExplainPath:
             features=request.features,
         )
         row = self._path.assigned(key, question, exchange.started)
-        require_explainer(row.variant)
-        row.values = decode_features(request, row.variant)
-        index = class_of(row.variant, asked)
-        seconds = row.variant.limits.explain_deadline_ms / 1_000
-        ends = asyncio.get_running_loop().time() + seconds
-        explainer = self._explainer(row.variant)
-        try:
-            found = await explainer.ask(row, index, ends)
-        except TimeoutError as error:
-            raise _too_late(row.variant) from error
-        except TritonError as error:
-            raise _failed(row.variant, error) from error
-        return explanation_of(row, explainer.names, found)
+        variant = row.variant
+        require_explainer(variant)
+        if request.instances:
+            rows = [
+                self._path.another(row, values) for values in decode_instances(request, variant)
+            ]
+        else:
+            row.values = decode_features(request, variant)
+            rows = [row]
+        self._path.charge(key, len(rows) - 1)
+        index = class_of(variant, asked)
+        ends = asyncio.get_running_loop().time() + variant.limits.explain_deadline_ms / 1_000
+        explainer = self._explainer(variant)
+        found = await explainer.ask(rows, index, ends)
+        refused = [each for each in found if isinstance(each, Refusal)]
+        if len(refused) == len(rows):
+            raise refused[0]
+        made = [self._made(*pair, explainer) for pair in zip(rows, found, strict=True)]
+        return _together(made, row) if request.instances else made[0]
+
+    def _made(self, row: Row, found: Found | Refusal, explainer: Explainer) -> Explanation | Failed:
+        """One row's part of the answer, counted."""
+        if isinstance(found, Refusal):
+            self._metrics.explained(found.endpoint, found.reason)
+            return Failed(found.problem())
+        explanation = explanation_of(row, explainer.names, found)
+        self._metrics.explained(explanation.model, "ok", explanation.latency_ms)
+        return explanation
 
     def _explainer(self, variant: Variant) -> Explainer:
         explainer = self._explainers.get(variant)
@@ -262,6 +309,12 @@ def explanation_of(row: Row, names: Sequence[str], found: Found) -> Explanation:
     )
 
 
+def _together(made: list[Explanation | Failed], row: Row) -> Explanations:
+    failed = sum(isinstance(each, Failed) for each in made)
+    latency_ms = round((time.perf_counter() - row.started) * 1_000, 3)
+    return Explanations(made, failed, row.generation, latency_ms)
+
+
 def _as_it_is(_: Variant) -> None:
     """Rows are complete."""
 
@@ -297,7 +350,7 @@ def _too_late(variant: Variant) -> Refusal:
     return Refusal(
         504,
         "explanation_timeout",
-        "the explanation was not made in time; the first one after a load takes longer",
+        "the explanation was not made in time",
         endpoint=variant.endpoint,
         retry_after=LATER_S,
     )

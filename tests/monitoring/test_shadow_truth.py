@@ -86,8 +86,11 @@ def test_difference__every_outcome_of_fifty_rows__is_covered_as_said(
         ({}, ""),
         ({"sampled": 40}, "No label has arrived yet for the 40 sampled rows."),
         ({"sampled": 40, "both": 30}, "By 30 labels neither version is more often right."),
-        ({"shadow_only": 30, "both": 30}, "By 60 labels the shadow is more often right."),
-        ({"baseline_only": 30}, "By 30 labels the shadow is less often right."),
+        (
+            {"sampled": 60, "shadow_only": 30, "both": 30},
+            "By 60 labels the shadow is more often right.",
+        ),
+        ({"sampled": 30, "baseline_only": 30}, "By 30 labels the shadow is less often right."),
     ],
 )
 def test_sentence__says_what_labels_allow(counts: dict[str, int], words: str) -> None:

@@ -1,4 +1,7 @@
-"""POST /v1/explain: a gateway asks the explainer beside the version that a unit gets."""
+"""POST /v1/explain: a gateway asks the explainer beside the version that a unit gets.
+
+Deadlines are those of the product, from the first explanation after a load on.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,28 +10,29 @@ from typing import Any
 import pytest
 
 from benchmarks import rig
-from contracts.policy import Ensemble
+from contracts.policy import Ensemble, Policy
 from contracts.routing import Limits
 from embedded.private import PrivateServices
+from tests.dataplane.gateway.looking import LOOKED_UP, LOOKUP
 from tests.dataplane.gateway.site import Reply, Site, eventually
 from tests.dataplane.gateway.test_predict import late
+from tests.dataplane.gateway.test_preprocessing import PREPARED
 
-PATIENT = Limits(explain_deadline_ms=60_000)
+ENTRY = "rig-v1-explain"
 
 
 @pytest.fixture(scope="module")
 def explained(served: Site, parts: PrivateServices) -> Iterator[Site]:
-    """A gateway with an explainer beside version 1, which has read shap already."""
+    """A gateway with an explainer beside version 1 that has just been loaded."""
     entry = rig.install_explainer(served.environment, 1, bias=1)
     served.publish(endpoint(served, entry))
-    assert explain(served).status == 200
     yield served
     served.publish(served.endpoint())
 
 
 def endpoint(site: Site, entry: str, **changes: Any) -> Any:
     stable = rig.variant(1, site.triton, explainer=entry)
-    return rig.endpoint([stable], **{"limits": PATIENT, **changes})
+    return rig.endpoint([stable], **changes)
 
 
 def explain(site: Site, **changes: Any) -> Reply:
@@ -37,10 +41,14 @@ def explain(site: Site, **changes: Any) -> Reply:
     return site.post("/v1/explain", body)
 
 
-def test_explain__good_request__adds_up_to_the_prediction(explained: Site) -> None:
-    answer = explain(explained).json()
+def assert_adds_up(answer: Any) -> None:
     total = answer["base_value"] + sum(answer["contributions"].values())
     assert total == pytest.approx(answer["prediction"], abs=1e-6)
+
+
+def test_explain__first_after_the_load__adds_up_to_the_prediction(explained: Site) -> None:
+    answer = explain(explained).json()
+    assert_adds_up(answer)
     assert answer["prediction"] == pytest.approx(late(1.0), abs=1e-6)
     assert answer["prediction"] == pytest.approx(explained.predict().json()["prediction"])
 
@@ -61,6 +69,65 @@ def test_explain__good_request__has_every_field_of_the_contract(explained: Site)
         "output": "probability of late",
         "method": "permutation",
     }
+
+
+def test_explain__list_of_instances__each_as_if_alone_and_bad_ones_apart(explained: Site) -> None:
+    rows = [rig.example(x0=value) for value in (0.5, 2.0)]
+    good = [explain(explained, features=row).json() for row in rows]
+    bad = rig.example(code=rig.NAN_CODE)
+    found = ask_for(explained, [*rows, bad]).json()
+    assert (found["failed"], found["generation"]) == (1, good[0]["generation"])
+    *made, failed = found["explanations"]
+    for one, alone in zip(made, good, strict=True):
+        assert_adds_up(one)
+        assert one["contributions"] == alone["contributions"]
+    assert (list(failed), failed["problem"]["status"]) == (["problem"], 502)
+    assert ask_for(explained, [bad, bad]).status == 502
+    assert ask_for(explained, [rows[0], {}]).paths()[0].startswith("$.instances[1].")
+
+
+def ask_for(site: Site, instances: list[dict[str, Any]]) -> Reply:
+    return site.post("/v1/explain", {"model": "rig", "instances": instances, "user_id": "u1"})
+
+
+def test_explain__features_looked_up__are_explained_with_what_the_store_has(
+    explained: Site,
+) -> None:
+    explained.publish(endpoint(explained, ENTRY, policy=Policy(lookup=LOOKUP)))
+    mapping: dict[Any, Any] = {"x7": 4.0, "code": 2, "carrier": "DL"}
+    explained.redis.hset("user:u1", mapping=mapping)
+    whole = rig.example(**mapping)
+    sent = {name: value for name, value in whole.items() if name not in LOOKED_UP}
+    answer, known = explain(explained, features=sent).json(), explain(explained, features=whole)
+    explained.publish(endpoint(explained, ENTRY))
+    assert_adds_up(answer)
+    assert abs(answer["contributions"]["x7"]) > 0.1
+    assert answer["contributions"] == known.json()["contributions"]
+
+
+@pytest.mark.proof
+def test_explain__with_preprocessing__contributions_are_of_the_features_as_sent(
+    explained: Site,
+) -> None:
+    entry = rig.install_explainer(
+        explained.environment, 1, bias=1, schema=PREPARED, name="prepared"
+    )
+    behind = rig.variant(1, explained.triton, schema=PREPARED, explainer=entry)
+    prepared = rig.endpoint([behind], name="prepared")
+    explained.publish(endpoint(explained, ENTRY), prepared)
+    row = {name: value for name, value in rig.example(x1=8.0).items() if name != "code"}
+    answers = [
+        explain(explained, model="prepared", features=each).json()
+        for each in (row | {"x0": None}, row | {"x0": 3.0}, row | {"x2": 9.0})
+    ]
+    for answer in answers:
+        assert_adds_up(answer)
+        assert set(answer["contributions"]) == {*rig.NUMBERS, "carrier"}
+    missing, imputed, clipped = answers
+    assert missing["contributions"] == imputed["contributions"]
+    inside = {"model": "prepared", "features": row | {"x2": 1.0}, "user_id": "u1"}
+    served = explained.post("/v1/predict", inside).json()
+    assert clipped["prediction"] == pytest.approx(served["prediction"], abs=1e-6)
 
 
 def test_explain__asked_twice__same_contributions(explained: Site) -> None:
@@ -107,7 +174,7 @@ def test_explain__version_without_explainer__409_says_why(explained: Site) -> No
     ]
     explained.publish(rig.endpoint(variants, name="plain"))
     plain, both = explain(explained, model="plain"), explain(explained, model="plain", version=2)
-    explained.publish(endpoint(explained, "rig-v1-explain"))
+    explained.publish(endpoint(explained, ENTRY))
     assert (plain.status, both.status) == (409, 409)
     assert "no background sample" in plain.json()["detail"]
     assert "combines several models" in both.json()["detail"]
@@ -121,10 +188,10 @@ def test_explain__output_without_a_sum__502_says_so(explained: Site) -> None:
 
 def test_explain__more_than_the_queue_holds__429_and_predictions_go_on(explained: Site) -> None:
     limits = Limits(explain_queue=1, explain_deadline_ms=300)
-    explained.publish(endpoint(explained, "rig-v1-explain", limits=limits))
+    explained.publish(endpoint(explained, ENTRY, limits=limits))
     with explained.hanging_triton(), ThreadPoolExecutor(4) as pool:
         replies = list(pool.map(lambda _: explain(explained), range(4)))
-    explained.publish(endpoint(explained, "rig-v1-explain"))
+    explained.publish(endpoint(explained, ENTRY))
     assert sorted(reply.status for reply in replies) == [429, 429, 504, 504]
     assert all("Retry-After" in reply.headers for reply in replies)
     eventually(lambda: explained.predict().status == 200)

@@ -27,10 +27,12 @@ FEATURES = (
 )
 
 
+PREPARED = msgspec.structs.replace(rig.SCHEMA, features=FEATURES, preprocessing=STEPS)
+
+
 def prepared(site: Site) -> EndpointSpec:
     """The rig's model behind steps that make all that it takes."""
-    schema = msgspec.structs.replace(rig.SCHEMA, features=FEATURES, preprocessing=STEPS)
-    return rig.endpoint([rig.variant(1, site.triton, schema=schema)], name="prepared")
+    return rig.endpoint([rig.variant(1, site.triton, schema=PREPARED)], name="prepared")
 
 
 @pytest.fixture(scope="module")
