@@ -129,6 +129,7 @@ def _version(model: RegisteredModel, number: int, address: str) -> ModelVersion:
         output_schema=schema["output"],
         label_map=rig.LABELS,
         stage="production",
+        allowance="all",
         approved_by="user:bench",
         approved_at=timezone.now(),
         created_by="user:bench",

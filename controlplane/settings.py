@@ -165,6 +165,7 @@ CELERY_BEAT_SCHEDULE = {
         ("publish-routing", "apps.routing.tasks.publish_latest", 5.0, "default"),
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
+        ("resume-checks", "apps.registry.tasks.resume_checks", 5.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
         ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
         ("send-mails", "apps.notices.tasks.send_mails", 10.0, "default"),

@@ -1,20 +1,20 @@
 """What was known about a version when its promotion was asked for, frozen with the request."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.registry.comparison import Side, compare
-from apps.registry.models import ModelVersion, Validation
-from apps.registry.promotion import Stage
+from apps.registry.models import CheckRun, ModelVersion, Validation
 
 
-def frozen_evidence(version: ModelVersion, validation: Validation) -> dict[str, Any]:
-    """Checks, metrics and the difference to the incumbent, as JSON values."""
+def known_evidence(version: ModelVersion, validation: Validation) -> dict[str, Any]:
+    """Metrics and the difference to the incumbent, as JSON values; checks are yet to come."""
     before = incumbent(version)
     return {
         "validation": str(validation.pk),
         "validated_at": validation.finished_at.isoformat() if validation.finished_at else None,
         "content_digest": validation.digest,
-        "checks": validation.checks,
+        "checks": [],
         "metrics": version.metrics,
         "incumbent": before.version_key if before else None,
         "differences": [
@@ -25,10 +25,29 @@ def frozen_evidence(version: ModelVersion, validation: Validation) -> dict[str, 
     }
 
 
+def with_checks(evidence: Mapping[str, Any], checks: Iterable[CheckRun]) -> dict[str, Any]:
+    """The evidence with what the checks found, waivers included."""
+    return {**evidence, "checks": [_check(run) for run in checks]}
+
+
+def _check(run: CheckRun) -> dict[str, Any]:
+    waived = {"waived_by": run.waived_by, "waiver_reason": run.waiver_reason}
+    return {
+        "name": run.name,
+        "title": run.title,
+        "required": run.required,
+        "verdict": run.verdict,
+        "detail": run.detail,
+        "figures": run.figures,
+        "link": run.link,
+        **(waived if run.waived_at else {}),
+    }
+
+
 def incumbent(version: ModelVersion) -> ModelVersion | None:
-    """The version of the same model that came into production last, other than this one."""
+    """The version of the same model that came into the top stage last, other than this one."""
     return (
-        ModelVersion.objects.at_stage(Stage.PRODUCTION)
+        ModelVersion.objects.at_the_top()
         .filter(model=version.model_id)
         .exclude(pk=version.pk)
         .select_related("model__team")

@@ -16,7 +16,7 @@ from apps.registry.models import (
     StageTransition,
     Validation,
 )
-from apps.registry.promotion import Allowance, Stage, allowance
+from apps.registry.promotion import Allowance, allowance
 
 __all__ = [
     "Allowance",
@@ -112,9 +112,9 @@ def version_key(version: ModelVersion) -> str:
 def traffic_allowance(version: ModelVersion) -> Allowance:
     """Which traffic a version may get: by its stage, if what was approved is what is there."""
     return allowance(
-        Stage(version.stage),
+        version.allowance,
         approved_digest=version.approved_digest,
-        content_digest=version.content_digest(),
+        signed_digest=version.signed_digest(),
     )
 
 
@@ -127,7 +127,8 @@ def production_at(model: RegisteredModel, at: datetime) -> list[InProduction]:
     )
     rows = (
         StageTransition.objects.filter(version__model=model, occurred_at__lte=at)
-        .filter(pk=Subquery(newest), to_stage=Stage.PRODUCTION.value)
+        .into_the_top()
+        .filter(pk=Subquery(newest))
         .select_related("version__model", "request")
         .order_by("-occurred_at", "-id")
     )

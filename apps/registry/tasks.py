@@ -24,3 +24,15 @@ def resume_validations(**_: object) -> None:
 def expire_requests(**_: object) -> None:
     """Close promotion requests whose time has passed."""
     services.expire_requests(now=timezone.now())
+
+
+@shared_task
+def run_checks(*, id: str, **_: object) -> None:
+    """Make the webhook checks of a promotion request."""
+    services.run_checks(request_id=UUID(id))
+
+
+@shared_task
+def resume_checks(**_: object) -> None:
+    """Enqueue checks whose time has come, and give up on those that nobody answers."""
+    services.resume_checks(now=timezone.now())

@@ -11,7 +11,7 @@ from apps.accounts.models import Membership, ServiceAccount, Team, User
 from apps.accounts.principals import of_service_account, of_user
 from apps.registry import services
 from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel, Validation
-from apps.registry.promotion import APPROVED_STAGES, Stage
+from apps.registry.promotion import DEFAULT_LADDER, UNAPPROVED_STAGES
 from tests.registry.onnx_models import late_model
 
 TEAM = "ops"
@@ -120,6 +120,7 @@ def make_version(
             "created_by": "user:ada",
             "author": "user:ada",
             "stage": stage,
+            "allowance": DEFAULT_LADDER.allowance(stage).value,
             **fields,
         }
     )
@@ -142,7 +143,7 @@ def put_artifact(key: str, data: bytes) -> None:
 
 
 def _approve(version: ModelVersion) -> None:
-    if Stage(version.stage) in APPROVED_STAGES:
+    if version.stage not in UNAPPROVED_STAGES:
         version.approved_digest = version.content_digest()
         version.approved_by = "user:grace"
         version.approved_at = timezone.now()

@@ -55,7 +55,9 @@ def test_request__validated_version__freezes_the_evidence() -> None:
     request = asked(version)
     assert request.digest == version.content_digest()
     assert request.evidence["metrics"] == {"accuracy": 0.8}
-    assert request.evidence["checks"] == version.validations.get().checks
+    (check,) = request.evidence["checks"]
+    (examined,) = version.validations.get().checks
+    assert {name: check[name] for name in examined} == examined
     assert request.evidence_digest == digest_of(request.evidence)
     assert request.expires_at - timezone.now() > timedelta(days=6, hours=23)
     assert verbs(request.key) == ["promotion.requested"]
@@ -128,12 +130,14 @@ def test_approve__by_another__moves_the_stage_in_one_go() -> None:
     services.approve(actor=approver(), request=request, reason="evidence read")
     version = ModelVersion.objects.get()
     assert (version.stage, version.approved_by) == ("staging", "user:grace")
-    assert version.approved_digest == version.content_digest() == request.digest
+    assert version.approved_digest == version.signed_digest() == request.signed_digest()
+    assert version.content_digest() == request.digest
     assert traffic_allowance(version) is Allowance.SHADOW
     transition = StageTransition.objects.get()
     assert (transition.from_stage, transition.to_stage) == ("dev", "staging")
     assert (transition.request, transition.actor_key) == (request, "user:grace")
-    assert verbs(request.key) == ["promotion.requested", "promotion.approved"]
+    signed = ["promotion.requested", "promotion.signed", "promotion.approved"]
+    assert verbs(request.key) == signed
     assert verbs(version.key) == ["version.stage_changed"]
 
 

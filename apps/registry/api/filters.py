@@ -12,7 +12,7 @@ from apps.registry.models import (
     Tier,
     Validation,
 )
-from apps.registry.promotion import RequestState, Stage
+from apps.registry.promotion import RequestState
 
 
 def by_tag(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
@@ -40,7 +40,7 @@ class ModelFilter(Filters):
 class VersionFilter(Filters):
     """`tag` is "key" or "key:value"."""
 
-    stage = WordFilter(Stage)
+    stage = CharFilter()
     run_id = CharFilter()
     tag = CharFilter(field_name="tags", method=by_tag)
 
@@ -61,7 +61,7 @@ class PromotionFilter(Filters):
     """By state, target stage, model and team."""
 
     state = WordFilter(RequestState)
-    stage = WordFilter(Stage, field_name="target_stage")
+    stage = CharFilter(field_name="target_stage")
     model = CharFilter(field_name="version__model__name")
     team = CharFilter(field_name="version__model__team__key")
 

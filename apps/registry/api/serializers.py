@@ -14,7 +14,7 @@ from apps.registry.models import (
     Tier,
     Validation,
 )
-from apps.registry.promotion import PROMOTION_TARGETS, Allowance
+from apps.registry.promotion import Allowance
 from apps.registry.selectors import traffic_allowance
 
 
@@ -211,7 +211,7 @@ class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
 class NewPromotionSerializer(StrictSerializer):
     """Asks for the next stage."""
 
-    stage = serializers.ChoiceField(choices=sorted(PROMOTION_TARGETS))
+    stage = serializers.CharField(max_length=20, help_text="The next stage of the ladder.")
     reason = serializers.CharField(default="", allow_blank=True, max_length=10_000)
 
 

@@ -14,7 +14,15 @@ from apps.registry.models.catalogue import (
     VersionStatus,
     digest_of,
 )
-from apps.registry.models.promotion import PromotionRequest, StageTransition
+from apps.registry.models.checks import OPEN_CHECKS, CheckRun, CheckState, EvidenceFile
+from apps.registry.models.policy import CheckHook, FreezeWindow, PromotionPolicy, StageLadder
+from apps.registry.models.promotion import (
+    Approval,
+    Comment,
+    CommentEdition,
+    PromotionRequest,
+    StageTransition,
+)
 from apps.registry.models.takeover import Takeover
 from apps.registry.models.validation import OPEN_VALIDATIONS, Validation, ValidationState
 
@@ -22,14 +30,25 @@ __all__ = [
     "ALIAS_PATTERN",
     "NAME_LENGTH",
     "NAME_PATTERN",
+    "OPEN_CHECKS",
     "OPEN_VALIDATIONS",
     "SEMANTIC_PATTERN",
+    "Approval",
     "CardEdition",
+    "CheckHook",
+    "CheckRun",
+    "CheckState",
+    "Comment",
+    "CommentEdition",
+    "EvidenceFile",
+    "FreezeWindow",
     "ModelAlias",
     "ModelVersion",
     "ModelVersionQuerySet",
+    "PromotionPolicy",
     "PromotionRequest",
     "RegisteredModel",
+    "StageLadder",
     "StageTransition",
     "Takeover",
     "Tier",

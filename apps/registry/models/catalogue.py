@@ -14,7 +14,13 @@ from django.db.models.functions import Now
 
 from apps.accounts.models import Team
 from apps.events.columns import choices, matches, one_of
-from apps.registry.promotion import APPROVED_STAGES, Stage
+from apps.registry.promotion import (
+    OFF_LADDER,
+    STAGE_PATTERN,
+    UNAPPROVED_STAGES,
+    Allowance,
+    Stage,
+)
 from contracts.declaration import Declaration
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
@@ -34,6 +40,16 @@ class Tier(StrEnum):
 def digest_of(value: object) -> str:
     """SHA-256 hex of a JSON-able value in canonical form: equal values give equal digests."""
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def signed_digest_of(content: str, evidence: str, terms: str) -> str:
+    """What an approval signs: content, frozen evidence and policy, by their digests.
+
+    Approvals of before evidence and terms were signed are of the content alone.
+    """
+    if not (evidence and terms):
+        return content
+    return digest_of({"content": content, "evidence": evidence, "terms": terms})
 
 
 class VersionStatus(StrEnum):
@@ -119,9 +135,13 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         """Versions of one model, newest first."""
         return self.filter(model__name=name).order_by("-number")
 
-    def at_stage(self, *stages: Stage) -> Self:
+    def at_stage(self, *stages: str) -> Self:
         """Versions at any of these stages."""
-        return self.filter(stage__in=[stage.value for stage in stages])
+        return self.filter(stage__in=[str(stage) for stage in stages])
+
+    def at_the_top(self) -> Self:
+        """Versions in the stage that may get all traffic, whatever their team calls it."""
+        return self.filter(allowance=Allowance.ALL.value).exclude(stage=Stage.DEPRECATED.value)
 
 
 class LiveVersions(models.Manager.from_queryset(ModelVersionQuerySet)):  # type: ignore[misc]  # made at run time
@@ -145,7 +165,7 @@ class ModelVersion(models.Model):
     Until its `status` is ready a version has no artifact, no schema and no way to be promoted;
     `status_detail` says why one failed. `derived_from` is the version that this one was made of.
     `files` lists {path, size, sha256} of every file of an artifact that is kept as it came; their
-    digest is the artifact's, and `artifact_uri` the folder. `backend` is the backend of Triton that
+    digest is the artifact's, and `artifact_uri` the folder. `triton_backend` is the backend of Triton that
     serves the artifact, empty where none does. `conversion` is the evidence of what was made of the
     artifact on its way in (`apps.registry.conversion`). `source` is what was registered, in the
     words of whoever did; `download_uri` where MLflow's clients read it, empty for `source` itself.
@@ -171,7 +191,7 @@ class ModelVersion(models.Model):
     files = models.JSONField(
         default=list, blank=True, db_default=models.Value([], models.JSONField())
     )
-    backend = models.CharField(
+    triton_backend = models.CharField(
         max_length=40, blank=True, default="onnxruntime", db_default="onnxruntime"
     )
     conversion = models.JSONField(
@@ -201,10 +221,19 @@ class ModelVersion(models.Model):
     trained_at = models.DateTimeField(null=True, blank=True)
     data_lineage = models.JSONField(default=dict, blank=True)
     code_lineage = models.JSONField(default=dict, blank=True)
-    stage = models.CharField(max_length=20, choices=choices(Stage), default=Stage.DEV.value)
+    stage = models.CharField(max_length=20, default=Stage.DEV.value)
+    allowance = models.CharField(
+        max_length=20,
+        choices=choices(Allowance),
+        default=Allowance.NONE.value,
+        db_default=Allowance.NONE.value,
+    )
     approved_digest = models.CharField(max_length=64, blank=True)
+    approved_evidence = models.CharField(max_length=64, blank=True, db_default="")
+    approved_terms = models.CharField(max_length=64, blank=True, db_default="")
     approved_by = models.CharField(max_length=200, blank=True)
     approved_at = models.DateTimeField(null=True, blank=True)
+    broke_glass_at = models.DateTimeField(null=True, blank=True)
     created_by = models.CharField(max_length=200)
     author = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
@@ -236,7 +265,18 @@ class ModelVersion(models.Model):
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number"),
             matches("version_semantic", "semantic_version", SEMANTIC_PATTERN, or_empty=True),
-            one_of("version_stage", "stage", Stage),
+            matches("version_stage", "stage", STAGE_PATTERN),
+            one_of("version_allowance", "allowance", Allowance),
+            models.CheckConstraint(
+                condition=(
+                    ~Q(stage__in=sorted(UNAPPROVED_STAGES)) | Q(allowance=Allowance.NONE.value)
+                )
+                & (
+                    ~Q(stage=Stage.DEPRECATED.value)
+                    | Q(allowance=OFF_LADDER[Stage.DEPRECATED].value)
+                ),
+                name="version_allowance_of_stage",
+            ),
             one_of("version_status", "status", VersionStatus),
             matches("version_digest", "artifact_digest", or_empty=True),
             models.CheckConstraint(
@@ -253,8 +293,10 @@ class ModelVersion(models.Model):
                 condition=Q(decision_threshold__gte=0, decision_threshold__lte=1),
                 name="version_threshold",
             ),
+            matches("version_approved_evidence", "approved_evidence", or_empty=True),
+            matches("version_approved_terms", "approved_terms", or_empty=True),
             models.CheckConstraint(
-                condition=~Q(stage__in=sorted(APPROVED_STAGES))
+                condition=Q(stage__in=sorted(UNAPPROVED_STAGES))
                 | ~(Q(approved_digest="") | Q(approved_by="") | Q(approved_at__isnull=True)),
                 name="version_stage_is_approved",
             ),
@@ -314,6 +356,10 @@ class ModelVersion(models.Model):
                 "threshold": float(self.decision_threshold),
             }
         )
+
+    def signed_digest(self) -> str:
+        """What the approval that it has would sign of it as it is now."""
+        return signed_digest_of(self.content_digest(), self.approved_evidence, self.approved_terms)
 
 
 class ModelAlias(models.Model):

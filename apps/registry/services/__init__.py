@@ -1,6 +1,9 @@
 """Every write of the registry."""
 
+from apps.registry.services.calling import answer_callback, resume_checks, run_checks
 from apps.registry.services.catalogue import register_model, update_model
+from apps.registry.services.checking import rerun_checks, waive_check
+from apps.registry.services.deciding import break_glass
 from apps.registry.services.importing import import_version
 from apps.registry.services.promoting import (
     approve,
@@ -17,8 +20,10 @@ from apps.registry.services.validating import (
 )
 
 __all__ = [
+    "answer_callback",
     "approve",
     "archive",
+    "break_glass",
     "deprecate",
     "expire_requests",
     "import_version",
@@ -26,9 +31,13 @@ __all__ = [
     "reinstate",
     "reject",
     "request_promotion",
+    "rerun_checks",
+    "resume_checks",
     "resume_validations",
+    "run_checks",
     "run_validation",
     "start_validation",
     "update_model",
+    "waive_check",
     "withdraw",
 ]

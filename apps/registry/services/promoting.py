@@ -1,7 +1,8 @@
-"""Promotion requests: asked by one, decided by another.
+"""Promotion requests: asked by one, decided by others.
 
 A decision is a compare-and-swap on the request's state under the version's row lock, in one
-transaction with the stage, its history and the events: of two concurrent decisions one wins.
+transaction with the stage, its history and the events: of two concurrent decisions one wins, and
+two concurrent signatures are both counted.
 """
 
 from datetime import datetime, timedelta
@@ -13,38 +14,42 @@ from django.utils import timezone
 
 from apps.accounts.access import Permission, Principal, authorise, system
 from apps.accounts.errors import PermissionDenied
-from apps.events import services as events
+from apps.registry.checks.examined import examined
 from apps.registry.errors import (
+    AlreadySigned,
     Conflict,
     ContentChanged,
+    EvidenceIncomplete,
     Invalid,
     NotValidated,
     RequestClosed,
-    SelfApproval,
     StageMoveRefused,
 )
-from apps.registry.evidence import frozen_evidence
+from apps.registry.evidence import known_evidence
 from apps.registry.models import (
+    OPEN_VALIDATIONS,
+    Approval,
     ModelVersion,
     PromotionRequest,
     Validation,
-    ValidationState,
     digest_of,
 )
-from apps.registry.promotion import (
-    Decider,
-    Move,
-    RequestState,
-    Stage,
-    Trigger,
-    next_promotion,
-    refusal,
-    state_after,
+from apps.registry.policy import (
+    Policy,
+    Signed,
+    Verdict,
+    groups_of,
+    missing_evidence,
+    missing_signatures,
 )
+from apps.registry.promotion import Ladder, Move, RequestState, Trigger, state_after
+from apps.registry.services.checking import begin_checks
+from apps.registry.services.deciding import require_decider, require_thawed, signer_of
+from apps.registry.services.recording import record_promotion
 from apps.registry.services.staging import change_stage, lock_version
+from apps.registry.terms import Terms, ladder_of, terms_for
 
 log = structlog.get_logger(__name__)
-LIFETIME = timedelta(days=7)
 CLOCK = system("promotion")
 PAST = {
     Trigger.APPROVE: "promotion.approved",
@@ -58,95 +63,180 @@ PAST = {
 def request_promotion(
     *, actor: Principal, version: ModelVersion, stage: str, reason: str = ""
 ) -> PromotionRequest:
-    """Ask that a version reach the next stage, on the evidence of its newest validation.
+    """Ask that a version reach the next stage of its team's ladder.
 
-    Raises PermissionDenied, Invalid, StageMoveRefused, NotValidated, or Conflict when such a
-    request is open already.
+    The policy in force is written into the request, and its checks begin. Raises PermissionDenied,
+    Invalid, StageMoveRefused, NotValidated, or Conflict when such a request is
+    open already.
     """
     authorise(actor, Permission.REQUEST_PROMOTION, team_key=version.model.team.key)
-    if stage not in (Stage.STAGING, Stage.PRODUCTION):
-        raise Invalid("must be staging or production", field="stage")
+    ladder = ladder_of(version.model.team_id)
+    if stage not in ladder.targets:
+        raise Invalid(f"must be one of {', '.join(ladder.targets)}", field="stage")
     now = timezone.now()
     _expire(PromotionRequest.objects.filter(version=version), now=now)
     with transaction.atomic():
-        request = _open_request(actor, lock_version(version), Stage(stage), reason, now)
+        request = _open_request(actor, lock_version(version), ladder, stage, reason, now)
     log.info("promotion.requested", version=version.version_key, stage=stage, id=str(request.pk))
     return request
 
 
 def _open_request(
-    actor: Principal, version: ModelVersion, target: Stage, reason: str, now: datetime
+    actor: Principal,
+    version: ModelVersion,
+    ladder: Ladder,
+    target: str,
+    reason: str,
+    now: datetime,
 ) -> PromotionRequest:
-    possible = next_promotion(Stage(version.stage))
-    if possible is not target:
+    possible = ladder.next_promotion(version.stage)
+    if possible != target:
         said = f"the next is {possible}" if possible else "no promotion leads on from there"
         raise StageMoveRefused(f"{version} is in {version.stage}: {said}", field="stage")
     opened = PromotionRequest.objects.open(now=now).filter(version=version, target_stage=target)
     if opened.exists():
         raise Conflict(f"a request to promote {version} to {target} is open already")
-    validation = require_validated(version)
-    evidence = frozen_evidence(version, validation)
-    request = PromotionRequest.objects.create(
-        version=version,
-        target_stage=target.value,
-        digest=validation.digest,
-        evidence=evidence,
-        evidence_digest=digest_of(evidence),
-        reason=reason,
-        requested_by_key=actor.key,
-        requester=actor.human_key,
-        expires_at=now + LIFETIME,
-    )
-    _record(actor, "promotion.requested", request, reason, state=request.state)
+    terms = terms_for(version, target, ladder)
+    validation = require_validated(version, terms.policy)
+    request = _insert(actor, version, terms, validation, reason, now)
+    begin_checks(request, now=now, validation=validation)
+    record_promotion(actor, "promotion.requested", request, reason)
     return request
 
 
-def require_validated(version: ModelVersion) -> Validation:
-    """The newest validation of exactly this content. Raises NotValidated unless it passed."""
+def _insert(
+    actor: Principal,
+    version: ModelVersion,
+    terms: Terms,
+    validation: Validation,
+    reason: str,
+    now: datetime,
+) -> PromotionRequest:
+    evidence = known_evidence(version, validation)
+    return PromotionRequest.objects.create(
+        version=version,
+        target_stage=terms.stage,
+        digest=validation.digest,
+        evidence=evidence,
+        evidence_digest=digest_of(evidence),
+        terms=terms.as_json,
+        terms_digest=terms.digest,
+        reason=reason,
+        requested_by_key=actor.key,
+        requester=actor.human_key,
+        expires_at=now + timedelta(hours=terms.policy.lifetime_h),
+    )
+
+
+def require_validated(version: ModelVersion, policy: Policy) -> Validation:
+    """The newest validation of exactly this content.
+
+    Raises NotValidated unless it found what the policy needs.
+    """
     digest = version.content_digest()
     newest = version.validations.filter(digest=digest).order_by("-id").first()
     if newest is None:
         raise NotValidated(f"{version} was not validated as it is now: validate it first")
-    if newest.state != ValidationState.PASSED:
+    if newest.state in OPEN_VALIDATIONS:
         raise NotValidated(f"the newest validation of {version} is {newest.state}")
+    failing = [
+        one.title
+        for one in examined(newest, policy)
+        if one.required and one.result.verdict is not Verdict.PASS
+    ]
+    if failing:
+        said = f"the newest validation of {version} is {newest.state}"
+        raise NotValidated(f"{said}: {', '.join(failing)} did not pass")
     return newest
 
 
 def approve(*, actor: Principal, request: PromotionRequest, reason: str = "") -> PromotionRequest:
-    """Sign a request: the version reaches its stage.
+    """Sign a request; the signature that completes it lets the version reach its stage.
 
     Whoever may not gets SelfApproval or PermissionDenied, and the log keeps that they tried.
-    Raises RequestClosed, ContentChanged, StageMoveRefused or NotValidated as well.
+    Raises RequestClosed, ContentChanged (the request is void then), AlreadySigned, Frozen,
+    EvidenceIncomplete, StageMoveRefused or NotValidated as well.
     """
-    _require_decider(actor, request, Trigger.APPROVE)
+    require_decider(actor, request, "approval")
     now = timezone.now()
     _require_open(request, now=now)
     _require_unchanged(request, now=now)
+    require_thawed(request, now=now)
     with transaction.atomic():
         version = lock_version(request.version)
-        if version.content_digest() != request.digest:
-            raise ContentChanged(f"{version} changed while it was being decided: look again")
-        _swap(request, Trigger.APPROVE, actor=actor, reason=reason, now=now)
-        require_validated(version)
-        if next_promotion(Stage(version.stage)) != request.target_stage:
-            raise StageMoveRefused(f"{version} is in {version.stage} by now", field="stage")
-        change_stage(
-            actor=actor,
-            version=version,
-            move=Move.PROMOTE,
-            reason=reason,
-            now=now,
-            request=request,
-        )
-    request.version = version
+        request.refresh_from_db()
+        request.version = version
+        _require_still_open(request)
+        _require_signable(request)
+        _sign(actor, request, reason)
+        if not missing_signatures(request.policy(), _signatures(request)):
+            _complete(actor, request, reason, now)
     return request
 
 
+def _require_still_open(request: PromotionRequest) -> None:
+    if request.state != RequestState.REQUESTED:
+        raise RequestClosed("somebody else decided this request just now")
+
+
+def _require_signable(request: PromotionRequest) -> None:
+    """Under the lock: what would be signed is there, complete, and still holds."""
+    version = request.version
+    if version.content_digest() != request.digest or not request.is_intact():
+        raise ContentChanged(f"{version} changed while it was being decided: look again")
+    lacking = missing_evidence(run.finding() for run in request.checks.all())
+    if lacking or request.frozen_at is None:
+        raise EvidenceIncomplete("; ".join(lacking) or "the evidence is not complete yet")
+    require_validated(version, request.policy())
+    ladder = ladder_of(version.model.team_id)
+    if ladder.next_promotion(version.stage) != request.target_stage:
+        raise StageMoveRefused(f"{version} is in {version.stage} by now", field="stage")
+
+
+def _sign(actor: Principal, request: PromotionRequest, reason: str) -> None:
+    if request.approvals.filter(human=actor.human_key, voided_at__isnull=True).exists():
+        raise AlreadySigned(f"{actor.display} has signed this already")
+    policy = request.policy()
+    approval = Approval.objects.create(
+        request=request,
+        human=actor.human_key,
+        digest=request.signed_digest(),
+        groups=list(groups_of(policy, signer_of(actor, request))),
+        reason=reason,
+    )
+    record_promotion(
+        actor,
+        "promotion.signed",
+        request,
+        reason,
+        approval=str(approval.pk),
+        signed=approval.digest,
+    )
+
+
+def _signatures(request: PromotionRequest) -> list[Signed]:
+    """Approvals of exactly what the request holds now."""
+    valid = request.approvals.filter(digest=request.signed_digest(), voided_at__isnull=True)
+    return [Signed(row.human, tuple(row.groups)) for row in valid]
+
+
+def _complete(actor: Principal, request: PromotionRequest, reason: str, now: datetime) -> None:
+    _swap(request, Trigger.APPROVE, actor=actor, reason=reason, now=now)
+    change_stage(
+        actor=actor,
+        version=request.version,
+        move=Move.PROMOTE,
+        reason=reason,
+        now=now,
+        request=request,
+    )
+
+
 def reject(*, actor: Principal, request: PromotionRequest, reason: str = "") -> PromotionRequest:
-    """Decline a request, with a reason. Refusals as in `approve`."""
+    """Decline a request, with a reason; one is enough. Refusals as in `approve`."""
     if not reason.strip():
         raise Invalid("say why", field="reason")
-    _require_decider(actor, request, Trigger.REJECT)
+    require_decider(actor, request, "rejection")
     return _close(actor, request, Trigger.REJECT, reason)
 
 
@@ -187,26 +277,6 @@ def _close(
     return request
 
 
-def _require_decider(actor: Principal, request: PromotionRequest, trigger: Trigger) -> None:
-    """Four eyes and the role. A refusal is an event of its own, committed before the error."""
-    version = request.version
-    team_key = version.model.team.key
-    decider = Decider(kind=actor.kind, human_key=actor.human_key)
-    refused = refusal(decider, requester=request.requester, author=version.author)
-    if refused is None and actor.can(Permission.APPROVE, team_key):
-        return
-    why = refused or f"{actor.display} may not approve in team {team_key}"
-    verb = (
-        "promotion.approval_refused"
-        if trigger is Trigger.APPROVE
-        else "promotion.rejection_refused"
-    )
-    with transaction.atomic(durable=True):
-        _record(actor, verb, request, str(why), state=request.state)
-    log.warning(verb, id=str(request.pk), actor=actor.key)
-    raise SelfApproval(why) if refused else PermissionDenied(why)
-
-
 def _require_open(request: PromotionRequest, *, now: datetime) -> None:
     _expire(PromotionRequest.objects.filter(pk=request.pk), now=now)
     request.refresh_from_db(fields=["state"])
@@ -215,14 +285,32 @@ def _require_open(request: PromotionRequest, *, now: datetime) -> None:
 
 
 def _require_unchanged(request: PromotionRequest, *, now: datetime) -> None:
-    """Void a request whose version changed; that stays, though the call fails."""
+    """Void a request when any part of what it is about changed; that stays, though the call fails.
+
+    A policy that changed voids what waits under the old one: rules that were tightened hold for
+    whoever has not been let through. What was approved before stands on the terms of its time.
+    """
     version = request.version
     version.refresh_from_db()
-    if version.content_digest() == request.digest:
+    changed = _changed(request, version)
+    if not changed:
         return
     with transaction.atomic(durable=True):
-        _try_swap(request, Trigger.VOID, actor=CLOCK, reason="the content changed", now=now)
-    raise ContentChanged(f"{version} changed since this was asked for: the request is void")
+        _try_swap(request, Trigger.VOID, actor=CLOCK, reason=f"{changed} changed", now=now)
+    raise ContentChanged(f"{changed} changed since this was asked for: the request is void")
+
+
+def _changed(request: PromotionRequest, version: ModelVersion) -> str:
+    """What is not as it was, in words; empty when all is."""
+    if version.content_digest() != request.digest:
+        return f"the content of {version}"
+    if not request.is_intact():
+        return "the frozen evidence"
+    if request.terms_digest and terms_for(version, request.target_stage).digest != (
+        request.terms_digest
+    ):
+        return "the policy"
+    return ""
 
 
 def _swap(
@@ -251,32 +339,5 @@ def _try_swap(
         return False
     for name, value in changes.items():
         setattr(request, name, value)
-    _record(actor, PAST[trigger], request, reason, before=before.value, state=after.value)
+    record_promotion(actor, PAST[trigger], request, reason, before=before.value)
     return True
-
-
-def _record(
-    actor: Principal,
-    verb: str,
-    request: PromotionRequest,
-    reason: str,
-    *,
-    state: str,
-    before: str | None = None,
-) -> None:
-    version = request.version
-    events.record(
-        actor=actor,
-        verb=verb,
-        object_key=request.key,
-        team_key=version.model.team.key,
-        before={"state": before} if before else None,
-        after={
-            "state": state,
-            "version": version.version_key,
-            "stage": request.target_stage,
-            "digest": request.digest,
-            "evidence_digest": request.evidence_digest,
-        },
-        reason=reason,
-    )

@@ -10,7 +10,8 @@ from apps.accounts.access import Permission, Principal, authorise
 from apps.events import services as events
 from apps.registry.errors import ContentChanged, StageMoveRefused
 from apps.registry.models import ModelVersion, PromotionRequest, StageTransition
-from apps.registry.promotion import APPROVED_STAGES, Move, Stage, stage_after
+from apps.registry.promotion import UNAPPROVED_STAGES, Move
+from apps.registry.terms import ladder_of
 
 log = structlog.get_logger(__name__)
 PERMISSIONS = {
@@ -18,6 +19,16 @@ PERMISSIONS = {
     Move.ARCHIVE: Permission.DEPLOY,
     Move.REINSTATE: Permission.ROLL_BACK,
 }
+APPROVAL = (
+    "stage",
+    "allowance",
+    "approved_digest",
+    "approved_evidence",
+    "approved_terms",
+    "approved_by",
+    "approved_at",
+    "broke_glass_at",
+)
 
 
 def deprecate(*, actor: Principal, version: ModelVersion, reason: str) -> ModelVersion:
@@ -44,7 +55,7 @@ def _without_approval(
 ) -> ModelVersion:
     authorise(actor, PERMISSIONS[move], team_key=version.model.team.key)
     locked = lock_version(version)
-    if move is Move.REINSTATE and locked.approved_digest != locked.content_digest():
+    if move is Move.REINSTATE and locked.approved_digest != locked.signed_digest():
         raise ContentChanged(f"{locked} is not what was approved: ask for a promotion")
     change_stage(actor=actor, version=locked, move=move, reason=reason, now=timezone.now())
     return locked
@@ -69,34 +80,48 @@ def change_stage(
 
     Raises StageMoveRefused when its stage does not allow the move.
     """
-    before = Stage(version.stage)
-    after = stage_after(before, move)
+    before, ladder = version.stage, ladder_of(version.model.team_id)
+    after = ladder.stage_after(before, move)
     if after is None:
         raise StageMoveRefused(f"{version} is in {before}: {move} is not possible", field="stage")
     digest = version.content_digest()
-    version.stage = after.value
-    if request is not None:
-        version.approved_digest, version.approved_by = request.digest, actor.key
-        version.approved_at = now
-    elif after not in APPROVED_STAGES:
-        version.approved_digest, version.approved_by, version.approved_at = "", "", None
-    version.save(update_fields=["stage", "approved_digest", "approved_by", "approved_at"])
+    version.stage, version.allowance = after, ladder.allowance(after).value
+    _write_approval(version, actor, request, now)
+    version.save(update_fields=APPROVAL)
     _write_history(actor, version, before, digest, reason, now, request)
+
+
+def _write_approval(
+    version: ModelVersion, actor: Principal, request: PromotionRequest | None, now: datetime
+) -> None:
+    if request is not None:
+        version.approved_digest = request.signed_digest()
+        version.approved_evidence = request.evidence_digest
+        version.approved_terms = request.terms_digest
+        version.approved_by, version.approved_at = actor.key, now
+        if request.glass_broken_at is not None:
+            version.broke_glass_at = now
+    elif version.stage in UNAPPROVED_STAGES:
+        version.approved_digest, version.approved_by, version.approved_at = "", "", None
+        version.approved_evidence = version.approved_terms = ""
 
 
 def _write_history(
     actor: Principal,
     version: ModelVersion,
-    before: Stage,
+    before: str,
     digest: str,
     reason: str,
     now: datetime,
     request: PromotionRequest | None,
 ) -> None:
+    broke_glass = request is not None and request.glass_broken_at is not None
     StageTransition.objects.create(
         version=version,
-        from_stage=before.value,
+        from_stage=before,
         to_stage=version.stage,
+        to_allowance=version.allowance,
+        broke_glass=broke_glass,
         digest=digest,
         request=request,
         actor_key=actor.key,
@@ -109,11 +134,12 @@ def _write_history(
         verb="version.stage_changed",
         object_key=version.key,
         team_key=version.model.team.key,
-        before={"stage": before.value},
+        before={"stage": before},
         after={
             "stage": version.stage,
             "digest": digest,
             "request": str(request.pk) if request else None,
+            **({"broke_glass": True, "attention": True} if broke_glass else {}),
         },
         reason=reason,
     )

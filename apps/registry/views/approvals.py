@@ -19,8 +19,9 @@ from apps.registry.comparison import Difference, compare
 from apps.registry.evidence import incumbent as incumbent_of
 from apps.registry.evidence import side
 from apps.registry.models import ModelVersion, PromotionRequest
-from apps.registry.promotion import Decider, RequestState, refusal
+from apps.registry.promotion import RequestState
 from apps.registry.selectors import get_promotion
+from apps.registry.services.deciding import refusal_of
 from apps.registry.views.words import TIMELINE, checks_words, keys_of, metric_names
 
 
@@ -104,11 +105,8 @@ def _comparison(incumbent: ModelVersion | None, version: ModelVersion) -> list[D
 
 
 def _refusal(principal: Principal, promotion: PromotionRequest) -> str:
-    version = promotion.version
-    if not principal.can(Permission.APPROVE, version.model.team.key):
-        return f"you are not an approver of team {version.model.team}"
-    decider = Decider(kind=principal.kind, human_key=principal.human_key)
-    return refusal(decider, requester=promotion.requester, author=version.author) or ""
+    refused = refusal_of(principal, promotion)
+    return str(refused) if refused else ""
 
 
 def _all_pass(checks: list[dict[str, Any]]) -> bool:

@@ -11,7 +11,6 @@ from apps.accounts.models import Team
 from apps.accounts.pages import page
 from apps.events.models import Event
 from apps.registry.models import ModelVersion, RegisteredModel, Validation
-from apps.registry.promotion import Stage
 from apps.registry.selectors import get_model
 from apps.registry.views.words import TIMELINE, metric_names
 
@@ -21,7 +20,8 @@ from apps.registry.views.words import TIMELINE, metric_names
 def model_list(request: HttpRequest) -> HttpResponse:
     """Every model, filtered by `name` and `team`."""
     in_production = (
-        ModelVersion.objects.filter(model=OuterRef("pk"), stage=Stage.PRODUCTION.value)
+        ModelVersion.objects.at_the_top()
+        .filter(model=OuterRef("pk"))
         .order_by("-approved_at")
         .values("number")[:1]
     )
@@ -50,7 +50,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
     names = metric_names(rows.rows)
     for row in rows.rows:
         row.metric_values = [row.metrics.get(metric) for metric in names]
-    production = found.versions.at_stage(Stage.PRODUCTION).order_by("-approved_at").first()
+    production = found.versions.at_the_top().order_by("-approved_at").first()
     context = {
         "model": found,
         "page": rows,

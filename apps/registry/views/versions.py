@@ -13,17 +13,28 @@ from apps.registry import panels, services
 from apps.registry.comparison import in_words
 from apps.registry.declaration import steps_in_words
 from apps.registry.models import OPEN_VALIDATIONS, ModelVersion, PromotionRequest
-from apps.registry.promotion import RequestState, Stage, next_promotion
+from apps.registry.promotion import Allowance, RequestState, Stage
 from apps.registry.selectors import get_version, version_page
+from apps.registry.terms import ladder_of
 from apps.registry.views.words import TIMELINE, checks_words, keys_of
 
-STAGE_WORDS = {
+OFF_LADDER_WORDS = {
     Stage.DEV: "In development: it gets no traffic, whoever asks.",
-    Stage.STAGING: "In staging: shadow and test traffic only.",
-    Stage.PRODUCTION: "In production: endpoints may send it any traffic.",
     Stage.DEPRECATED: "Deprecated: it still serves, and is kept for an instant return.",
     Stage.ARCHIVED: "Archived: it serves nothing and cannot come back.",
 }
+ALLOWANCE_WORDS = {
+    Allowance.NONE: "it gets no traffic, whoever asks",
+    Allowance.SHADOW: "shadow and test traffic only",
+    Allowance.ALL: "endpoints may send it any traffic",
+}
+
+
+def stage_words(version: ModelVersion) -> str:
+    """What the version's stage means for its traffic."""
+    special = {stage.value: words for stage, words in OFF_LADDER_WORDS.items()}
+    allowed = ALLOWANCE_WORDS[Allowance(version.allowance)]
+    return special.get(version.stage) or f"In {version.stage}: {allowed}."
 
 
 @require_GET
@@ -37,7 +48,7 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
     validation = shown.validation
     asked_for = (one for one in shown.requests if one.state == RequestState.REQUESTED)
     open_request = next(asked_for, None)
-    target = next_promotion(Stage(found.stage))
+    target = ladder_of(found.model.team_id).next_promotion(found.stage)
     passed = validation is not None and validation.state == "passed"
     context = {
         "model": found.model,
@@ -48,7 +59,7 @@ def version(request: HttpRequest, name: str, ref: str) -> HttpResponse:
         "open_request": open_request,
         "next_stage": target,
         "state_words": _state_words(found, open_request),
-        "stage_words": STAGE_WORDS[Stage(found.stage)],
+        "stage_words": stage_words(found),
         "needs": _needs(target, passed=passed, asked=open_request is not None),
         "can_validate": principal.can(Permission.VALIDATE, found.model.team.key),
         "can_request": passed
@@ -105,10 +116,10 @@ def request_promotion(request: HttpRequest, name: str, ref: str) -> HttpResponse
 def _state_words(version: ModelVersion, open_request: PromotionRequest | None) -> str:
     if open_request is not None:
         return f"Waits for an approver to let it into {open_request.target_stage}."
-    return STAGE_WORDS[Stage(version.stage)]
+    return stage_words(version)
 
 
-def _needs(target: Stage | None, *, passed: bool, asked: bool) -> list[str]:
+def _needs(target: str | None, *, passed: bool, asked: bool) -> list[str]:
     if target is None:
         return []
     done = [(passed, "checks of exactly this content pass"), (asked, "somebody asks for it")]
