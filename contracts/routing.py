@@ -39,7 +39,8 @@ class VariantSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """A version in a role, with what is needed to call it.
 
     `key` is unique in the endpoint ("stable", "canary", "arm-b"); `version` is the registry's
-    "flights/2"; `entry` is Triton's model name; `addresses` are "host:port" of Triton's gRPC.
+    "flights/2"; `entry` is Triton's model name; `addresses` are where Tritons are
+    called: "host:port" for gRPC, or a URL (`contracts.addresses`).
     With an `ensemble` the answer is combined from several variants, this one among them.
     `explainer` is Triton's name of the model that explains this one; empty = none.
     """

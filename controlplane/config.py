@@ -55,6 +55,10 @@ class Config(BaseSettings):
 
     mlflow_tracking_uri: str
     triton_grpc_url: str = "127.0.0.1:17011"
+    triton_url: str = ""
+    triton_ca: Path | None = None
+    triton_cert: Path | None = None
+    triton_key: Path | None = None
     puller_url: str = "http://127.0.0.1:17013"
     puller_token: SecretStr
     gateway_url: str = "http://127.0.0.1:17001"

@@ -32,8 +32,8 @@ class TargetKind(models.TextChoices):
 class Target(models.Model):
     """A place that versions are deployed to.
 
-    `settings` of a triton target: {"servers": [{"puller_url", "grpc_address"}], "runtime"};
-    empty means the one that the environment names.
+    `settings` of a triton target: {"servers": [{"puller_url", "grpc_address",
+    "address"}], "runtime"}; empty means the one that the environment names.
     """
 
     name = models.SlugField(max_length=60, unique=True)

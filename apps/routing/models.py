@@ -114,7 +114,7 @@ class Endpoint(models.Model):
 
 
 class Backend(models.Model):
-    """Where a version answers: Triton's name for it and "host:port" of each server's gRPC.
+    """Where a version answers: Triton's name for it and the address of each server.
 
     `explainer` is Triton's name of what explains the version there; empty = nothing does.
     """

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import grpc
+from django.conf import settings
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from apps.deployments.errors import TargetAway, TargetRefuses
 from apps.registry.models import ModelVersion
+from contracts.addresses import parse_address
 from contracts.schema import ModelSchema
 from dataplane.triton.config import typical_row
 from dataplane.triton.explainer import CLASS_INPUT, PREDICTED_CLASS
@@ -73,8 +75,22 @@ def _request(schema: ModelSchema, entry: str, rows: list[Row]) -> Any:
     return request
 
 
+def _channel(address: str) -> grpc.Channel:
+    """Raises TargetRefuses for an address, or files of TLS, that cannot be used."""
+    try:
+        place = parse_address(address)
+        if not place.is_secure:
+            return grpc.insecure_channel(place.authority)
+        config = settings.CONFIG
+        files = (config.triton_ca, config.triton_key, config.triton_cert)
+        found = [None if each is None else each.read_bytes() for each in files]
+        return grpc.secure_channel(place.authority, grpc.ssl_channel_credentials(*found))
+    except (OSError, ValueError) as error:
+        raise TargetRefuses(f"{address} cannot be called: {error}") from error
+
+
 def _infer(address: str, request: Any, what: str, seconds: float) -> bytes:
-    with grpc.insecure_channel(address) as channel:
+    with _channel(address) as channel:
         stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         try:
             answer = stub.ModelInfer(request, timeout=seconds)

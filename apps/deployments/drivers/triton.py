@@ -33,10 +33,14 @@ ORDER = ("failed", "absent", "fetching", "verifying", "loading", "ready")
 
 @dataclass(frozen=True)
 class Server:
-    """A Triton's gRPC "host:port", and the base URL of its puller."""
+    """A Triton's gRPC address, and the base URL of its puller.
+
+    `address` is where gateways call it, by default the same: "http://host:port" is quicker.
+    """
 
     puller_url: str
     grpc_address: str
+    address: str = ""
 
 
 class TritonDriver:
@@ -52,8 +56,8 @@ class TritonDriver:
 
     @property
     def addresses(self) -> Sequence[str]:
-        """gRPC addresses of all servers."""
-        return [server.grpc_address for server in self._servers]
+        """Where gateways call the servers."""
+        return [server.address or server.grpc_address for server in self._servers]
 
     def place(self, *, version: ModelVersion, entry: str, replicas: int) -> None:
         """Upload configuration and manifest, and hand the manifest to every puller."""
@@ -161,7 +165,11 @@ def _publish_config(entry: str, config: bytes) -> ManifestFile:
 
 def _server_of_environment() -> Server:
     config = settings.CONFIG
-    return Server(puller_url=config.puller_url, grpc_address=config.triton_grpc_url)
+    return Server(
+        puller_url=config.puller_url,
+        grpc_address=config.triton_grpc_url,
+        address=config.triton_url.rstrip("/"),
+    )
 
 
 def _require(answer: httpx.Response) -> None:

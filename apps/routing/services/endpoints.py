@@ -27,8 +27,7 @@ from apps.routing.models import (
 from apps.routing.policy import EndpointSettings
 from apps.routing.services.generations import issue
 from apps.routing.services.leases import lock
-
-ADDRESS_PATTERN = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})$")
+from contracts.addresses import AddressError, parse_address
 
 
 def new_salt() -> str:
@@ -151,7 +150,7 @@ def register_backend(
     addresses: Sequence[str],
     explainer: str | None = None,
 ) -> Backend:
-    """Say where a version answers: Triton's name for it and its gRPC addresses.
+    """Say where a version answers: Triton's name for it and where it is called.
 
     `explainer` is Triton's name of what explains it there, "" where nothing does; None leaves
     that as it is. Endpoints that serve the version hear of it at once. The same again does nothing.
@@ -228,9 +227,10 @@ def _check_place(entry: str, addresses: Sequence[str]) -> None:
     if not addresses:
         raise Invalid("a backend has at least one address", field="addresses")
     for number, address in enumerate(addresses):
-        found = ADDRESS_PATTERN.fullmatch(address)
-        if not found or not 0 < int(found[2]) < 65_536:
-            raise Invalid(f"{address!r} is not host:port", field=f"addresses[{number}]")
+        try:
+            parse_address(address)
+        except AddressError as error:
+            raise Invalid(str(error), field=f"addresses[{number}]") from error
 
 
 def _options(endpoint: Endpoint) -> dict[str, object]:
