@@ -25,7 +25,7 @@ class RuleError(ValueError):
     """A rule that says nothing that could be met, with the reason in words."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Asked:
     """What rules look at. `budget` in dollars per 1,000 predictions, 0 = any price will do."""
 
@@ -39,15 +39,16 @@ class Rules:
     """Rules in their order, compiled. Raises RuleError. `features` are the names looked at."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple((rule, _tests(rule)) for rule in rules)
+        compiled = ((rule, _tests(rule)) for rule in rules)
+        self._rules = tuple((rule, tests[0], tests[1:]) for rule, tests in compiled)
         conditions = [condition for rule in rules for condition in rule.when]
         names = [each.name for each in conditions if each.subject == "feature"]
         self.features = tuple(dict.fromkeys(names))
 
     def first(self, asked: Asked) -> Rule | None:
         """The first rule whose conditions are all met."""
-        for rule, tests in self._rules:
-            if all(test(asked) for test in tests):
+        for rule, first, others in self._rules:
+            if first(asked) and (not others or all(test(asked) for test in others)):
                 return rule
         return None
 
@@ -104,17 +105,37 @@ def _tests(rule: Rule) -> tuple[Test, ...]:
 
 
 def _test(condition: Condition) -> Test:
+    if condition.subject == "feature":
+        return _feature_test(condition)
     read = _READERS[condition.subject](condition)
     return lambda asked: compare(condition, read(asked))
 
 
-def _feature(condition: Condition) -> Callable[[Asked], object]:
-    name = condition.name
-    return lambda asked: asked.features.get(name)
+def _feature_test(condition: Condition) -> Test:
+    """As `compare` has it; a plain number or text, which is what JSON holds, without its steps."""
+    name, wanted = condition.name, condition.value
+    order = _ORDERS.get(condition.comparison) or _EQUALITIES.get(condition.comparison)
+    plain = _PLAIN.get(type(wanted))
+    if order is None or plain is None:
+        return lambda asked: compare(condition, asked.features.get(name))
+
+    def test(asked: Asked) -> bool:
+        value = asked.features.get(name)
+        if type(value) in plain:
+            return order(value, wanted)
+        return compare(condition, value)
+
+    return test
 
 
+_EQUALITIES: Mapping[str, Callable[[Any, Any], bool]] = {"eq": operator.eq, "ne": operator.ne}
+_NUMBERS = frozenset({int, float})
+_PLAIN: Mapping[type, frozenset[type]] = {
+    int: _NUMBERS,
+    float: _NUMBERS,
+    str: frozenset({str}),
+}
 _READERS: Mapping[str, Callable[[Condition], Callable[[Asked], object]]] = {
-    "feature": _feature,
     "payload_bytes": lambda _: lambda asked: asked.payload_bytes,
     "tier": lambda _: lambda asked: asked.tier,
     "budget": lambda _: lambda asked: asked.budget or math.inf,

@@ -43,6 +43,7 @@ class RuleSet:
         renamed = {f"f{n}": name for n, name in enumerate(self.names)}
         looked = msgspec.defstruct("Looked", fields, rename=renamed, gc=False)
         self._decode = msgspec.json.Decoder(looked).decode
+        self._routes: dict[tuple[str, str, str], Route] = {}
 
     def read(self, features: msgspec.Raw) -> Mapping[str, object]:
         """The named features of a JSON object; none of what is no object at all."""
@@ -50,11 +51,18 @@ class RuleSet:
             values = msgspec.structs.astuple(self._decode(features))
         except (msgspec.DecodeError, RecursionError):
             return {}
-        return {
-            name: value
-            for name, value in zip(self.names, values, strict=True)
-            if value is not msgspec.UNSET
-        }
+        named = zip(self.names, values, strict=True)
+        if msgspec.UNSET in values:
+            return {name: value for name, value in named if value is not msgspec.UNSET}
+        return dict(named)
+
+    def route(self, rule: Rule, asked: str) -> Route:
+        """The decision for `rule`, which is always the same."""
+        key = (rule.name, rule.endpoint, asked)
+        known = self._routes.get(key)
+        if known is None:
+            known = self._routes[key] = Route(rule, asked)
+        return known
 
 
 def compile_rules(rules: Sequence[Rule]) -> RuleSet | None:
@@ -96,7 +104,7 @@ class Router:
         self._count(endpoint.spec.name, rule.name, outcome)
         if target is None or outcome != "routed":
             return endpoint, None
-        return target, Route(rule, endpoint.spec.name)
+        return target, rules.route(rule, endpoint.spec.name)
 
 
 def _outcome(target: "Endpoint | None", endpoint: "Endpoint", key: Key) -> Outcome:

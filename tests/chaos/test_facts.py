@@ -63,14 +63,23 @@ def test_redis__killed_during_traffic_and_back__counts_equal_what_the_clients_sa
     agree(world, spec, crowd)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(12, marks=pytest.mark.proof)])
-def test_gateway__killed_under_load__every_answer_counts_once(world: World, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "how"),
+    [
+        (2, "SIGKILL"),
+        pytest.param(12, "SIGKILL", marks=pytest.mark.proof),
+        pytest.param(6, "SIGTERM", marks=pytest.mark.proof),
+    ],
+)
+def test_gateway__killed_under_load__every_answer_counts_once(
+    world: World, kills: int, how: str
+) -> None:
     spec = world.split(sample_rate=1.0)
     world.serve(spec)
     with Crowd(world.port) as crowd:
         for _ in range(kills):
             crowd.go_on(answers=300)
-            world.kill("gateway")
+            world.kill("gateway") if how == "SIGKILL" else world.end("gateway")
             world.start("gateway")
         crowd.go_on(answers=300)
     world.settle()

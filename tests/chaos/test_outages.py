@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks import rig
-from contracts.policy import Breaker, DefaultPrediction, Fallback, Policy
+from contracts.policy import Breaker, Cache, DefaultPrediction, Fallback, Policy
 from contracts.routing import EndpointSpec, Limits
 from tests.chaos import books
 from tests.chaos.crowd import Crowd
@@ -53,6 +53,43 @@ def _count(world: World, spec: EndpointSpec, crowd: Crowd) -> None:
     assert counted[1, "rig/1", "stable", "ok"] == len(crowd.answers)
     assert books.counted_fallbacks() == stood_in
     print(f"answers={len(crowd.answers)} fallbacks={dict(stood_in)} spec={spec.name}")
+
+
+def test_triton__away_behind_each_chain__every_kind_is_counted_as_the_clients_saw_it(
+    world_with_triton: World, models: str
+) -> None:
+    world = world_with_triton
+    variants = [
+        rig.variant(1, world.triton),
+        rig.variant(2, models, key="reserve", role="fallback"),
+    ]
+    chains = [
+        Policy(cache=Cache(ttl_s=0.05, shared=False)),
+        Policy(fallback=Fallback(variant="reserve")),
+        Policy(fallback=Fallback(default=DEFAULT)),
+        Policy(),
+    ]
+    specs = [
+        rig.endpoint(variants, limits=PATIENT, policy=policy, phase=phase)
+        for phase, policy in enumerate(chains, start=1)
+    ]
+    world.serve(specs[0])
+    publisher = world.publisher()
+    with Crowd(world.port, bad=False) as crowd:
+        crowd.go_on(answers=100)
+        world.kill_triton()
+        crowd.go_on(answers=200)
+        for generation, spec in enumerate(specs[1:], start=2):
+            publisher.publish(spec, generation=generation)
+            world.wait_for(generation)
+            crowd.go_on(answers=200)
+    publisher.client.close()
+    world.settle()
+    seen = books.fallbacks(crowd.answers)
+    assert set(seen) == {"stale", "variant", "default", "503"}
+    assert crowd.cut_off == []
+    assert books.counted_fallbacks() == seen
+    print(f"answers={len(crowd.answers)} kinds={dict(seen)}")
 
 
 def test_triton__half_a_second_late__breaker_opens_and_the_deadline_holds(world: World) -> None:

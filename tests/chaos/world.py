@@ -67,6 +67,10 @@ class World:
         """SIGKILL."""
         self.running.pop(name).kill()
 
+    def end(self, name: str) -> None:
+        """SIGTERM, and wait until it has ended by itself."""
+        self.running.pop(name).stop()
+
     def stop(self) -> None:
         """Stop everything; what was killed stays dead."""
         while self.running:
