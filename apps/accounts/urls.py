@@ -47,4 +47,5 @@ urlpatterns = [
     path("admin/password_change/", security.admin_password, name="admin-password"),
     path("admin/login/", sign_in.admin_sign_in, name="admin-sign-in"),
     path("audit/", audit.audit, name="audit"),
+    path("audit/<uuid:event_id>/", audit.event, name="audit-event"),
 ]

@@ -26,11 +26,32 @@ def register() -> None:
     )
     registry_panels.register(
         registry_panels.Panel(
-            "deployments", "Deployments", "deployments/version_panel.html", version
+            "deployments",
+            "Deployments",
+            "deployments/version_panel.html",
+            version,
+            tab="deployments",
+            signed=False,
         )
     )
     registry_panels.register(
-        registry_panels.Panel("blast", "Blast radius", "deployments/blast_panel.html", blast_radius)
+        registry_panels.Panel(
+            "explain",
+            "Explanations",
+            "deployments/explain_panel.html",
+            explanations,
+            tab="explain",
+            signed=False,
+        )
+    )
+    registry_panels.register(
+        registry_panels.Panel(
+            "blast",
+            "Blast radius",
+            "deployments/blast_panel.html",
+            blast_radius,
+            tab="deployments",
+        )
     )
 
 
@@ -81,6 +102,14 @@ def version(found: ModelVersion) -> dict[str, Any] | None:
     """Where the version was deployed, if anywhere."""
     rows = list(Deployment.objects.of_version(found).select_related("target")[:5])
     return {"deployments": rows} if rows else None
+
+
+def explanations(found: ModelVersion) -> dict[str, Any] | None:
+    """Whether the version's answers can be explained where it is deployed, and how to ask."""
+    healthy = Deployment.objects.of_version(found).filter(state="healthy")
+    rows = list(healthy.select_related("target")[:5])
+    endpoints = Endpoint.objects.serving(found).order_by("name")[:5] if rows else []
+    return {"deployments": rows, "version": found, "endpoints": list(endpoints)}
 
 
 def blast_radius(found: ModelVersion) -> dict[str, Any] | None:

@@ -20,7 +20,9 @@ MOST_SEGMENTS = 12
 def register() -> None:
     """Called once, when the app is ready."""
     registry_panels.register(
-        registry_panels.Panel("shadow", "As a shadow", "monitoring/shadow_panel.html", version)
+        registry_panels.Panel(
+            "shadow", "As a shadow", "monitoring/shadow_panel.html", version, tab="evidence"
+        )
     )
     routing_panels.register(
         routing_panels.Panel(

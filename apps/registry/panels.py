@@ -14,12 +14,18 @@ Context = Callable[[ModelVersion], dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class Panel:
-    """A card on the version and approval pages; `context` None means nothing to show."""
+    """A card on the version and approval pages; `context` None means nothing to show.
+
+    `tab` is the tab of the version's page that it stands on ("" for none), `signed` whether the
+    approver's page shows it, too.
+    """
 
     slug: str
     title: str
     template: str
     context: Context
+    tab: str = "summary"
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,13 @@ def register(panel: Panel) -> None:
     _panels[panel.slug] = panel
 
 
-def render(version: ModelVersion) -> list[Rendered]:
-    """Every panel that has something to say about the version, by slug."""
+def render(version: ModelVersion, *, tab: str | None = None) -> list[Rendered]:
+    """Panels of a tab, or of the approver's page, that have something to say; by slug."""
     rendered = []
     for slug in sorted(_panels):
         panel = _panels[slug]
-        context = panel.context(version)
+        wanted = panel.signed if tab is None else panel.tab == tab
+        context = panel.context(version) if wanted else None
         if context is not None:
             html = render_to_string(panel.template, context)
             rendered.append(Rendered(slug, panel.title, html))

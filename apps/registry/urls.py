@@ -2,20 +2,25 @@
 
 from django.urls import path, re_path
 
-from apps.registry.views import approvals, catalogue, versions
+from apps.registry.views import approvals, cards, catalogue, comparing, history, versions
+
+MODEL = "models/<str:name>"
+VERSION = f"{MODEL}/versions/<str:ref>"
 
 urlpatterns = [
     path("models/", catalogue.model_list, name="model-list"),
-    path("models/<str:name>/", catalogue.model, name="model"),
-    path("models/<str:name>/versions/<str:ref>/", versions.version, name="version"),
-    path(
-        "models/<str:name>/versions/<str:ref>/validate", versions.validate, name="version-validate"
-    ),
-    path(
-        "models/<str:name>/versions/<str:ref>/promotion-requests",
-        versions.request_promotion,
-        name="version-request",
-    ),
+    path(f"{MODEL}/", catalogue.model, name="model"),
+    path(f"{MODEL}/edit", catalogue.edit, name="model-edit"),
+    path(f"{MODEL}/card", cards.card, name="model-card"),
+    path(f"{MODEL}/card/edit", cards.edit, name="model-card-edit"),
+    path(f"{MODEL}/compare", comparing.compare, name="model-compare"),
+    path(f"{MODEL}/history", history.history, name="model-history"),
+    path(f"{MODEL}/history.csv", history.history_file, name="model-history-file"),
+    path(f"{VERSION}/", versions.version, name="version"),
+    path(f"{VERSION}/validate", versions.validate, name="version-validate"),
+    path(f"{VERSION}/promotion-requests", versions.request_promotion, name="version-request"),
+    path(f"{VERSION}/card.md", cards.file, name="version-card-file"),
+    path(f"{VERSION}/<slug:tab>/", versions.version, name="version-tab"),
     path("approvals/", approvals.approval_list, name="approval-list"),
     path("approvals/<uuid:promotion_id>/", approvals.approval, name="approval"),
     re_path(

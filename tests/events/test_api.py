@@ -118,14 +118,14 @@ def test_export__formula_in_reason__is_no_formula(
     add(reason='=HYPERLINK("http://evil.example")')
     answer = client.get("/api/v1/events.csv?verb=thing.*", headers=reader)
     assert answer["Content-Type"].startswith("text/csv")
-    (row,) = csv.DictReader(StringIO(answer.content.decode()))
+    (row,) = csv.DictReader(StringIO(answer.getvalue().decode()))
     assert row["reason"].startswith("'=")
 
 
 def test_export__team_of_others__left_out(client: Client, reader: dict[str, str], add: Add) -> None:
     add(object_key="secret:1", team_key="fraud")
     answer = client.get("/api/v1/events.csv", headers=reader)
-    assert "secret:1" not in answer.content.decode()
+    assert "secret:1" not in answer.getvalue().decode()
 
 
 def test_event__recorded_in_a_request__carries_its_id(client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from apps.registry.api import views
+from apps.registry.api import insight, views
 
 VERSION = "models/<str:model>/versions/<str:version>"
 REQUEST = "promotion-requests/<uuid:promotion_id>"
@@ -12,6 +12,10 @@ urlpatterns: list[URLPattern] = [
     path("models/<str:model>", views.Model.as_view(), name="api-model"),
     path("models/<str:model>/production", views.Production.as_view(), name="api-production"),
     path("models/<str:model>/versions", views.Versions.as_view(), name="api-versions"),
+    path("models/<str:model>/compare", insight.Comparison.as_view(), name="api-compare"),
+    path("models/<str:model>/card", insight.CardEditions.as_view(), name="api-card-editions"),
+    path(f"{VERSION}/card", insight.VersionCard.as_view(), name="api-card"),
+    path(f"{VERSION}/lineage", insight.Lineage.as_view(), name="api-lineage"),
     path(VERSION, views.Version.as_view(), name="api-version"),
     path(f"{VERSION}/validate", views.Validate.as_view(), name="api-validate"),
     path(f"{VERSION}/validations", views.Validations.as_view(), name="api-validations"),
