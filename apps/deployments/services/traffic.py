@@ -31,7 +31,7 @@ def check_approval(version: ModelVersion, traffic_percentage: int) -> None:
 
 def check_traffic(version: ModelVersion, traffic_percentage: int) -> None:
     """Raises what `apply_traffic` would raise as things are now."""
-    endpoint = _endpoint(version.model.name)
+    endpoint = _endpoint(version.model.endpoint_name)
     if endpoint is not None and endpoint.lease_holder:
         raise LeaseHeld(f"endpoint {endpoint.name} is held by {endpoint.lease_holder}")
     _weights(version, incumbent_of(endpoint) if endpoint else None, traffic_percentage)
@@ -39,7 +39,7 @@ def check_traffic(version: ModelVersion, traffic_percentage: int) -> None:
 
 def team_of_traffic(version: ModelVersion) -> str:
     """Key of the team whose endpoint is changed."""
-    endpoint = _endpoint(version.model.name)
+    endpoint = _endpoint(version.model.endpoint_name)
     return endpoint.team.key if endpoint else version.model.team.key
 
 

@@ -2,9 +2,6 @@
 
 from apps.registry.models.card import CardEdition
 from apps.registry.models.catalogue import (
-    ALIAS_PATTERN,
-    NAME_LENGTH,
-    NAME_PATTERN,
     SEMANTIC_PATTERN,
     ModelAlias,
     ModelVersion,
@@ -25,6 +22,7 @@ from apps.registry.models.promotion import (
 )
 from apps.registry.models.takeover import Takeover
 from apps.registry.models.validation import OPEN_VALIDATIONS, Validation, ValidationState
+from apps.registry.naming import ALIAS_PATTERN, NAME_LENGTH, NAME_PATTERN
 
 __all__ = [
     "ALIAS_PATTERN",

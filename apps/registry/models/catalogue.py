@@ -7,13 +7,20 @@ from typing import Self
 import msgspec
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from apps.accounts.models import Team
 from apps.events.columns import choices, matches, one_of
+from apps.registry.naming import (
+    ALIAS_PATTERN,
+    NAME_LENGTH,
+    NAME_PATTERN,
+    endpoint_name,
+    entry_name,
+)
 from apps.registry.promotion import (
     OFF_LADDER,
     STAGE_PATTERN,
@@ -24,9 +31,6 @@ from apps.registry.promotion import (
 from contracts.declaration import Declaration
 from contracts.schema import Labelling, ModelSchema, OutputSpec
 
-NAME_LENGTH = 100
-NAME_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9._ -]{0,98}[A-Za-z0-9_-])?$"
-ALIAS_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 SEMANTIC_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$"
 
 
@@ -99,7 +103,7 @@ class RegisteredModel(models.Model):
         ordering = ("name",)
         indexes = (
             GinIndex(fields=["tags"], name="model_tags"),
-            GinIndex(OpClass("name", name="gin_trgm_ops"), name="model_name_parts"),
+            GinIndex(fields=["name"], opclasses=["gin_trgm_ops"], name="model_name_parts"),
             models.Index(fields=["-updated_at", "name"], name="model_newest_change"),
         )
         constraints = (
@@ -126,6 +130,11 @@ class RegisteredModel(models.Model):
     def keys(self) -> list[str]:
         """Its keys in the event log: of its name, and of those that it had before."""
         return [f"model:{name}" for name in (self.name, *self.former_names)]
+
+    @property
+    def endpoint_name(self) -> str:
+        """What its endpoint is called unless somebody says otherwise."""
+        return endpoint_name(self.name)
 
 
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
@@ -247,10 +256,17 @@ class ModelVersion(models.Model):
         ordering = ("-id",)
         indexes = (
             models.Index(fields=["model", "stage", "-number"], name="version_latest"),
+            models.Index(
+                fields=["model", "-number"],
+                condition=~Q(stage__in=sorted(UNAPPROVED_STAGES)),
+                name="version_approved",
+            ),
             models.Index(fields=["model", "-updated_at", "-number"], name="version_changes"),
             models.Index(fields=["-updated_at"], name="version_newest_change"),
-            models.Index(fields=["source"], name="version_source", opclasses=["varchar_pattern_ops"]),
-            GinIndex(OpClass("source", name="gin_trgm_ops"), name="version_source_parts"),
+            models.Index(
+                fields=["source"], opclasses=["varchar_pattern_ops"], name="version_source"
+            ),
+            GinIndex(fields=["source"], opclasses=["gin_trgm_ops"], name="version_source_parts"),
             models.Index(fields=["model", "-number"], name="version_newest"),
             models.Index(fields=["stage", "model"], name="version_stage_of_model"),
             models.Index(fields=["run_id"], name="version_run"),
@@ -320,6 +336,16 @@ class ModelVersion(models.Model):
         """Its keys in the event log, under every name that its model had. Reads the model."""
         names = (self.model.name, *self.model.former_names)
         return [f"version:{name}/{self.number}" for name in names]
+
+    @property
+    def entry_name(self) -> str:
+        """What a model server calls it. Reads the model."""
+        return entry_name(self.model.name, self.number)
+
+    @property
+    def is_at_the_top(self) -> bool:
+        """Whether it stands in the stage that may get all traffic."""
+        return self.allowance == Allowance.ALL and self.stage != Stage.DEPRECATED
 
     def schema(self) -> ModelSchema:
         """The typed schema. Raises msgspec.ValidationError when the row does not hold one."""

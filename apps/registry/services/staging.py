@@ -9,8 +9,14 @@ from django.utils import timezone
 from apps.accounts.access import Permission, Principal, authorise
 from apps.events import services as events
 from apps.registry.errors import ContentChanged, StageMoveRefused
-from apps.registry.models import ModelVersion, PromotionRequest, StageTransition
+from apps.registry.models import (
+    ModelVersion,
+    PromotionRequest,
+    RegisteredModel,
+    StageTransition,
+)
 from apps.registry.promotion import UNAPPROVED_STAGES, Move
+from apps.registry.services.aliases import follow_stage
 from apps.registry.terms import ladder_of
 
 log = structlog.get_logger(__name__)
@@ -84,11 +90,14 @@ def change_stage(
     after = ladder.stage_after(before, move)
     if after is None:
         raise StageMoveRefused(f"{version} is in {before}: {move} is not possible", field="stage")
-    digest = version.content_digest()
+    digest, was_top = version.content_digest(), version.is_at_the_top
     version.stage, version.allowance = after, ladder.allowance(after).value
     _write_approval(version, actor, request, now)
-    version.save(update_fields=APPROVAL)
+    version.updated_at = now
+    version.save(update_fields=[*APPROVAL, "updated_at"])
+    RegisteredModel.objects.filter(pk=version.model_id).update(updated_at=now)
     _write_history(actor, version, before, digest, reason, now, request)
+    follow_stage(actor=actor, version=version, was_top=was_top, reason=reason)
 
 
 def _write_approval(

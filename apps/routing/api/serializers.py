@@ -18,7 +18,7 @@ class NewEndpointSerializer(StrictSerializer):
     """Adds an endpoint that serves nothing yet."""
 
     name = serializers.CharField(max_length=80)
-    model = serializers.CharField(max_length=63)
+    model = serializers.CharField(max_length=100)
     unit_kind = serializers.ChoiceField(choices=UnitKind.choices, default=UnitKind.USER.value)
     sample_rate = serializers.FloatField(min_value=0, max_value=1, default=0.01)
     settings = SettingsField(default=dict)
