@@ -204,6 +204,8 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
+        "DeliveryStateEnum": "apps.notices.models.DELIVERY_STATES",
+        "NoticeModeEnum": "apps.notices.models.NOTICE_MODES",
         "ExperimentStateEnum": "apps.experiments.models.STATES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",

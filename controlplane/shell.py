@@ -19,6 +19,7 @@ ENTRIES = (
     ("Rollouts", "rollout-list", "/rollouts/"),
     ("Experiments", "experiment-list", "/experiments/"),
     ("Teams", "team-list", "/teams/"),
+    ("Webhooks", "webhook-list", "/webhooks/"),
     ("Audit", "audit", "/audit/"),
 )
 

@@ -48,6 +48,10 @@ class MailState(StrEnum):
     FAILED = "failed"
 
 
+DELIVERY_STATES = choices(DeliveryState)
+NOTICE_MODES = choices(Mode)
+
+
 class Webhook(models.Model):
     """An address of a team's own that hears of its events.
 
@@ -111,7 +115,7 @@ class Delivery(models.Model):
     object_key = models.CharField(max_length=300, blank=True)
     body = models.TextField()
     state = models.CharField(
-        max_length=10, choices=choices(DeliveryState), default=DeliveryState.PENDING.value
+        max_length=10, choices=DELIVERY_STATES, default=DeliveryState.PENDING.value
     )
     tries = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(db_default=Now())
@@ -172,7 +176,7 @@ class NoticePreference(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notice_preferences"
     )
     kind = models.CharField(max_length=30, choices=choices(NoticeKind))
-    mode = models.CharField(max_length=20, choices=choices(Mode))
+    mode = models.CharField(max_length=20, choices=NOTICE_MODES)
 
     class Meta:
         constraints = (

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.access import Permission, Principal
 from apps.accounts.keyset import keyset
-from apps.accounts.models import Team, User
+from apps.accounts.models import Team
 from apps.accounts.pages import page, reason_of
 from apps.accounts.principals import principal_of
-from apps.accounts.selectors import get_team
+from apps.accounts.selectors import get_team, get_user
 from apps.events.errors import DomainError
 from apps.events.models import Event
 from apps.notices import selectors, services
@@ -152,7 +152,7 @@ def delivery_replay(request: HttpRequest, pk: UUID) -> HttpResponse:
 def preferences(request: HttpRequest) -> HttpResponse:
     """What the reader is told of by mail, and when."""
     actor = principal_of(request)
-    user = User.objects.get(pk=actor.user_id)
+    user = get_user(actor.key.removeprefix("user:"))
     if request.method == "POST":
         modes = {
             kind: Mode(request.POST[kind.value])

@@ -1,7 +1,9 @@
 """Pages of webhooks: add, read, test, replay, switch."""
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.access import Role
 from apps.notices import sending, services
@@ -67,3 +69,18 @@ def test_page__reader_without_the_role__sees_and_may_not_write(
     assert "Send a test" not in text(client, f"/webhooks/{webhook.pk}/")
     assert "Send now" not in text(client, f"/webhooks/deliveries/{webhook.deliveries.get().pk}/")
     assert client.post(f"/webhooks/{webhook.pk}/test").status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/webhooks/", "/webhooks/{pk}/", "/api/v1/webhooks"])
+def test_lists__many_times_the_rows__same_number_of_queries(
+    admin: Client, receiver: Receiver, path: str
+) -> None:
+    counts = []
+    for more in (1, 12):
+        for _ in range(more):
+            webhook, _ = factories.webhook(receiver.url(), description="long " * 40)
+            services.publish(event=factories.event())
+        with CaptureQueriesContext(connection) as captured:
+            text(admin, path.format(pk=webhook.pk))
+        counts.append(len(captured))
+    assert counts[0] == counts[1]

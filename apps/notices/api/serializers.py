@@ -3,8 +3,7 @@
 from rest_framework import serializers
 
 from apps.accounts.api.base import REASON_LENGTH, StrictSerializer
-from apps.events.columns import choices
-from apps.notices.models import Attempt, Delivery, Mode, Webhook
+from apps.notices.models import NOTICE_MODES, Attempt, Delivery, Webhook
 
 MONTH_S = 30 * 86_400
 
@@ -141,7 +140,7 @@ class DeliveryDetailSerializer(DeliverySerializer):
 
 
 def _mode() -> serializers.ChoiceField:
-    return serializers.ChoiceField(choices(Mode), required=False)
+    return serializers.ChoiceField(NOTICE_MODES, required=False)
 
 
 class PreferencesSerializer(StrictSerializer):

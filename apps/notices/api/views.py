@@ -19,9 +19,9 @@ from apps.accounts.api.base import (
     validated,
 )
 from apps.accounts.api.filters import CharFilter, Filters, WordFilter
-from apps.accounts.errors import PermissionDenied
 from apps.accounts.models import User
-from apps.accounts.selectors import get_team
+from apps.accounts.selectors import get_team, get_user
+from apps.events.errors import NotFound
 from apps.notices import selectors, services
 from apps.notices.api import examples
 from apps.notices.api import serializers as shapes
@@ -288,10 +288,9 @@ class PreferencesView(ApiView):
         return Response(kept)
 
     def _user(self) -> User:
-        user = User.objects.filter(pk=self.principal.user_id).first()
-        if user is None:
-            raise PermissionDenied("a program gets no mail")
-        return user
+        if self.principal.kind != "user":
+            raise NotFound("a program gets no mail")
+        return get_user(self.principal.key.removeprefix("user:"))
 
 
 def _with_secret(made: tuple[Webhook, str]) -> Webhook:

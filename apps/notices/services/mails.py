@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.accounts.access import Principal
+from apps.accounts.access import Permission, Principal, authorise_anywhere
 from apps.accounts.errors import PermissionDenied
 from apps.accounts.models import User
 from apps.events.models import Event
@@ -42,6 +42,7 @@ def set_preferences(
     *, actor: Principal, user: User, modes: dict[NoticeKind, Mode]
 ) -> dict[NoticeKind, Mode]:
     """Change when a person is told of these kinds; returns all. Everybody sets their own alone."""
+    authorise_anywhere(actor, Permission.VIEW)
     if actor.user_id != user.pk:
         raise PermissionDenied("everybody chooses their own notices")
     for kind, mode in modes.items():
