@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from apps.registry.comparison import Side, compare
-from apps.registry.models import CheckRun, ModelVersion, Validation
+from apps.registry.models import CheckRun, ModelVersion, PromotionRequest, Validation
+from apps.registry.terms import terms_for
 
 
 def known_evidence(version: ModelVersion, validation: Validation) -> dict[str, Any]:
@@ -69,3 +70,20 @@ def side(version: ModelVersion) -> Side:
         labels=version.label_map,
         size_bytes=version.size_bytes,
     )
+
+
+def what_changed(request: PromotionRequest) -> str:
+    """What is not as it was asked for, in words; empty when all is.
+
+    A policy that changed counts while a request waits: rules that were tightened hold for whoever
+    has not been let through. What was approved before stands on the terms of its time.
+    """
+    version = request.version
+    if version.content_digest() != request.digest:
+        return f"the content of {version}"
+    if not request.is_intact():
+        return "the frozen evidence"
+    if not request.terms_digest:
+        return ""
+    now_in_force = terms_for(version, request.target_stage)
+    return "the policy" if now_in_force.digest != request.terms_digest else ""

@@ -3,7 +3,16 @@
 from apps.registry.services.calling import answer_callback, resume_checks, run_checks
 from apps.registry.services.catalogue import register_model, update_model
 from apps.registry.services.checking import rerun_checks, waive_check
+from apps.registry.services.commenting import comment, edit_comment
 from apps.registry.services.deciding import break_glass
+from apps.registry.services.governing import (
+    add_check_hook,
+    add_freeze,
+    cancel_freeze,
+    disable_check_hook,
+    set_ladder,
+    set_policy,
+)
 from apps.registry.services.importing import import_version
 from apps.registry.services.promoting import (
     approve,
@@ -20,11 +29,17 @@ from apps.registry.services.validating import (
 )
 
 __all__ = [
+    "add_check_hook",
+    "add_freeze",
     "answer_callback",
     "approve",
     "archive",
     "break_glass",
+    "cancel_freeze",
+    "comment",
     "deprecate",
+    "disable_check_hook",
+    "edit_comment",
     "expire_requests",
     "import_version",
     "register_model",
@@ -36,6 +51,8 @@ __all__ = [
     "resume_validations",
     "run_checks",
     "run_validation",
+    "set_ladder",
+    "set_policy",
     "start_validation",
     "update_model",
     "waive_check",

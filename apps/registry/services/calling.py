@@ -90,9 +90,7 @@ def _claim(pk: UUID, *, now: datetime) -> CheckRun | None:
 def _call(hook: CheckHook, run: CheckRun, *, now: datetime) -> None:
     token = secrets.token_urlsafe(32)
     # Before the call: a fast service may call back before its 202 has been read.
-    mine = CheckRun.objects.filter(
-        pk=run.pk, attempts=run.attempts, state=CheckState.RUNNING.value
-    )
+    mine = CheckRun.objects.filter(pk=run.pk, attempts=run.attempts, state=CheckState.RUNNING.value)
     mine.update(callback_digest=token_digest(token))
     url = f"{settings.CONFIG.web_url}/api/v1/check-callbacks/{token}"
     called = call(hook, run, callback_url=url, timestamp=int(now.timestamp()))

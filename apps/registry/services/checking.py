@@ -46,9 +46,7 @@ QUEUE_GRACE = timedelta(seconds=30)
 EXAMINED_LINK = "/api/v1/validations/"
 
 
-def begin_checks(
-    request: PromotionRequest, *, validation: Validation, now: datetime
-) -> None:
+def begin_checks(request: PromotionRequest, *, validation: Validation, now: datetime) -> None:
     """Make every check that the request's terms name; runs in the caller's transaction."""
     policy = request.policy()
     for one in examined(validation, policy):
@@ -112,9 +110,7 @@ def freeze_if_complete(request: PromotionRequest, *, now: datetime) -> bool:
     request.evidence, request.evidence_digest = evidence, digest_of(evidence)
     request.frozen_at = now
     request.save(update_fields=["evidence", "evidence_digest", "frozen_at"])
-    stale = request.approvals.filter(voided_at__isnull=True).exclude(
-        digest=request.signed_digest()
-    )
+    stale = request.approvals.filter(voided_at__isnull=True).exclude(digest=request.signed_digest())
     stale.update(voided_at=now)
     return True
 

@@ -25,7 +25,7 @@ from apps.registry.errors import (
     RequestClosed,
     StageMoveRefused,
 )
-from apps.registry.evidence import known_evidence
+from apps.registry.evidence import known_evidence, what_changed
 from apps.registry.models import (
     OPEN_VALIDATIONS,
     Approval,
@@ -66,7 +66,7 @@ def request_promotion(
     """Ask that a version reach the next stage of its team's ladder.
 
     The policy in force is written into the request, and its checks begin. Raises PermissionDenied,
-    Invalid, StageMoveRefused, NotValidated, or Conflict when such a request is
+    Invalid, VersionNotReady, StageMoveRefused, NotValidated, or Conflict when such a request is
     open already.
     """
     authorise(actor, Permission.REQUEST_PROMOTION, team_key=version.model.team.key)
@@ -285,32 +285,15 @@ def _require_open(request: PromotionRequest, *, now: datetime) -> None:
 
 
 def _require_unchanged(request: PromotionRequest, *, now: datetime) -> None:
-    """Void a request when any part of what it is about changed; that stays, though the call fails.
-
-    A policy that changed voids what waits under the old one: rules that were tightened hold for
-    whoever has not been let through. What was approved before stands on the terms of its time.
-    """
+    """Void a request when a part of what it is about changed; that stays, though the call fails."""
     version = request.version
     version.refresh_from_db()
-    changed = _changed(request, version)
+    changed = what_changed(request)
     if not changed:
         return
     with transaction.atomic(durable=True):
         _try_swap(request, Trigger.VOID, actor=CLOCK, reason=f"{changed} changed", now=now)
     raise ContentChanged(f"{changed} changed since this was asked for: the request is void")
-
-
-def _changed(request: PromotionRequest, version: ModelVersion) -> str:
-    """What is not as it was, in words; empty when all is."""
-    if version.content_digest() != request.digest:
-        return f"the content of {version}"
-    if not request.is_intact():
-        return "the frozen evidence"
-    if request.terms_digest and terms_for(version, request.target_stage).digest != (
-        request.terms_digest
-    ):
-        return "the policy"
-    return ""
 
 
 def _swap(
