@@ -33,6 +33,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:::mlflow"),
 ]
 Call = Callable[..., Any]
+STAGING = {"stage": "staging", "reason": "better"}
 
 
 def bearer(actor: Principal) -> str:
@@ -235,26 +236,33 @@ def test_promotion__own_approval__403_and_event(call: Call) -> None:
 def test_promotion__not_validated__409(call: Call) -> None:
     make_version()
     path = "/models/flights/versions/1/promotion-requests"
-    answer = call(scientist(), "POST", path, {"stage": "staging"})
+    answer = call(scientist(), "POST", path, {"stage": "staging", "reason": "better"})
     assert (answer.status_code, answer.json()["title"]) == (409, "Not validated")
 
 
-def test_promotion__rejected_without_a_reason__names_the_field(call: Call) -> None:
-    answer = call(approver(), "POST", f"{asked(call)}/reject", {})
-    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "$.reason")
+@pytest.mark.parametrize(
+    ("decision", "body"),
+    [("approve", {}), ("reject", {"reason": ""}), ("withdraw", {"reason": "  "})],
+)
+def test_promotion__decided_without_a_reason__names_the_field(
+    call: Call, decision: str, body: dict[str, str]
+) -> None:
+    answer = call(approver(), "POST", f"{asked(call)}/{decision}", body)
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "$.reason")
 
 
 def test_promotion__withdrawn__closed(call: Call) -> None:
     path = asked(call)
-    assert call(scientist(), "POST", f"{path}/withdraw", {}).json()["state"] == "withdrawn"
-    assert call(approver(), "POST", f"{path}/approve", {}).status_code == 409
+    why = {"reason": "another came"}
+    assert call(scientist(), "POST", f"{path}/withdraw", why).json()["state"] == "withdrawn"
+    assert call(approver(), "POST", f"{path}/approve", why).status_code == 409
     assert call(approver(), "GET", path).json()["state"] == "withdrawn"
 
 
 def test_stages__through_the_api__as_the_services_allow(call: Call) -> None:
     make_version(stage="production")
     operator, path = person("op", Role.OPERATOR), "/models/flights/versions/1"
-    assert call(operator, "POST", f"{path}/archive", {}).status_code == 409
+    assert call(operator, "POST", f"{path}/archive", {"reason": "drill"}).status_code == 409
     for move, stage in (("deprecate", "deprecated"), ("reinstate", "production")):
         answer = call(operator, "POST", f"{path}/{move}", {"reason": "drill"})
         assert answer.json()["stage"] == stage

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.api.base import StrictSerializer
+from apps.accounts.api.base import ReasonInput, StrictSerializer
 from apps.events.columns import choices
 from apps.registry.models import (
     ModelVersion,
@@ -208,17 +208,10 @@ class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
         read_only_fields = fields
 
 
-class NewPromotionSerializer(StrictSerializer):
+class NewPromotionSerializer(ReasonInput):
     """Asks for the next stage."""
 
     stage = serializers.CharField(max_length=20, help_text="The next stage of the ladder.")
-    reason = serializers.CharField(default="", allow_blank=True, max_length=10_000)
-
-
-class ReasonSerializer(StrictSerializer):
-    """Why."""
-
-    reason = serializers.CharField(default="", allow_blank=True, max_length=10_000)
 
 
 class AtSerializer(StrictSerializer):

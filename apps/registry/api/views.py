@@ -183,7 +183,6 @@ class Decision(Action):
     """
 
     permissions: ClassVar[Permissions] = {"POST": Permission.VIEW}
-    takes = shapes.ReasonSerializer
     shows = shapes.PromotionSerializer
     examples = (examples.REASON,)
     service: ClassVar[Callable[..., PromotionRequest]]
@@ -214,7 +213,6 @@ class Withdraw(Decision):
 class StageMove(Action):
     """A change of stage that needs no approval."""
 
-    takes = shapes.ReasonSerializer
     shows = shapes.VersionSerializer
     examples = (examples.REASON,)
     service: ClassVar[Callable[..., ModelVersion]]
