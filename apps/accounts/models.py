@@ -215,6 +215,7 @@ class IdempotencyKey(models.Model):
     status = models.PositiveSmallIntegerField(null=True)
     content_type = models.CharField(max_length=100, blank=True)
     body = models.BinaryField(null=True)
+    location = models.CharField(max_length=500, blank=True)
 
     class Meta:
         constraints = (

@@ -1,4 +1,8 @@
-"""POSTs that may be sent again: `Idempotency-Key` makes the second the answer of the first."""
+"""POSTs that may be sent again, and those whose end is to be waited for.
+
+`Idempotency-Key` makes the answer of the second the answer of the first. An answer 202 carries in
+`Location` what to poll.
+"""
 
 import hashlib
 from contextlib import ExitStack
@@ -11,6 +15,7 @@ from typing import Any, ClassVar, NoReturn
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +26,7 @@ from apps.accounts.models import IdempotencyKey
 from apps.events.errors import Conflict, Invalid
 
 HEADER = "Idempotency-Key"
+LONGEST_LOCATION = 500
 KEPT_FOR = timedelta(days=1)
 # A first request that never ended (its process died) blocks its key no longer than this.
 ABANDONED_AFTER = timedelta(minutes=10)
@@ -59,6 +65,7 @@ class Claim:
             status=response.status_code,
             content_type=response.headers.get("Content-Type", "")[:100],
             body=response.content if keep_body else None,
+            location=response.headers.get("Location", "")[:LONGEST_LOCATION],
         )
 
     def release(self) -> None:
@@ -81,7 +88,7 @@ def claim(request: Request, principal: Principal, key: str, *, now: datetime) ->
         with transaction.atomic():
             row = IdempotencyKey.objects.create(**identity, body_digest=digest, claimed_at=now)
     except IntegrityError:
-        _answer_again(IdempotencyKey.objects.get(**identity), digest)
+        _answer_again(IdempotencyKey.objects.filter(**identity).first(), digest)
     return Claim(row.pk)
 
 
@@ -91,22 +98,35 @@ def _forget_old(principal: Principal, now: datetime) -> None:
     IdempotencyKey.objects.filter(old, principal_key=principal.key).delete()
 
 
-def _answer_again(row: IdempotencyKey, digest: str) -> NoReturn:
-    if row.body_digest != digest:
+def _answer_again(row: IdempotencyKey | None, digest: str) -> NoReturn:
+    if row is not None and row.body_digest != digest:
         raise KeyReused(f"this {HEADER} came with another body before: take a new key")
-    if row.status is None:
+    if row is None or row.status is None:  # or it was refused just now and may be tried again
         raise FirstStillRunning("the first request with this key is still running")
     if row.body is None:
         raise Conflict("this was done; its answer held a secret that is shown once")
     response = HttpResponse(bytes(row.body), status=row.status, content_type=row.content_type)
     response["Idempotent-Replay"] = "true"
+    if row.location:
+        response["Location"] = row.location
     raise Replayed(response)
 
 
+def _point_to(response: Response, route: str, field: str) -> None:
+    """Say where to look for the end of what was begun; a replayed answer says so already."""
+    if "Location" not in response.headers:
+        response.headers["Location"] = reverse(route, args=[response.data[field]])
+
+
 class IdempotentPosts(APIView):
-    """Honours Idempotency-Key on POST; `keeps_answers = False` where answers hold secrets."""
+    """Honours Idempotency-Key on POST; `keeps_answers = False` where answers hold secrets.
+
+    `polls` names the route and the field of an answer 202 that make up its Location; a view that
+    sets the header itself needs none.
+    """
 
     keeps_answers: ClassVar[bool] = True
+    polls: ClassVar[tuple[str, str] | None] = None
     _claim: Claim | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -131,6 +151,8 @@ class IdempotentPosts(APIView):
     ) -> Response:
         """Keep the answer of a request that did something; refusals may be tried again."""
         final = super().finalize_response(request, response, *args, **kwargs)
+        if self.polls is not None and final.status_code == HTTPStatus.ACCEPTED:
+            _point_to(final, *self.polls)
         taken = self._claim
         if taken is None:
             return final

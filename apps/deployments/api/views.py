@@ -30,6 +30,7 @@ class Deploy(ApiView):
     """Bring a version of a model onto the target."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
+    polls = ("api-deployment", "deployment_id")
 
     @extend_schema(
         request=shapes.DeployRequestSerializer,
@@ -101,6 +102,7 @@ class RemoveDeployment(Action):
 
     permissions: ClassVar[Permissions] = {"POST": Permission.DEPLOY}
     shows = shapes.DeploymentSerializer
+    polls = ("api-deployment", "id")
     status = 202
     examples = (examples.REASON,)
 

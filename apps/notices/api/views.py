@@ -183,6 +183,7 @@ class SendTestView(Action):
     tags = TAGS
     takes = shapes.NothingInput
     shows = shapes.DeliverySerializer
+    polls = ("api-delivery", "id")
     status = 202
     examples = (examples.NOTHING, examples.DELIVERY)
 
@@ -199,7 +200,6 @@ class ReplayDeadView(Action):
     tags = TAGS
     takes = shapes.DeadReplayInput
     shows = shapes.ReplayedSerializer
-    status = 202
     examples = (examples.DEAD_REPLAY, examples.REPLAYED)
 
     def act(self, given: dict[str, Any], **path: Any) -> dict[str, int]:
@@ -250,6 +250,7 @@ class ReplayView(Action):
     tags = TAGS
     takes = shapes.ReplayInput
     shows = shapes.DeliverySerializer
+    polls = ("api-delivery", "id")
     status = 202
     examples = (examples.REPLAY, examples.DELIVERY)
 
