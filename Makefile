@@ -25,7 +25,8 @@ help:
 
 # --- environments: locked, with hashes, from wheels; synced when their lock changes ---------
 
-install: .venv/.synced .venvs/mlflow/.synced .venvs/triton/.synced .bootstrap/.libpython
+install: .venv/.synced .venvs/mlflow/.synced .venvs/triton/.synced .venvs/conversion/.synced \
+	.bootstrap/.libpython
 	@:
 
 # Triton's Python backend links libpython, which Debian's python3.11 comes without.

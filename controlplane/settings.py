@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE = {
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
         ("resume-checks", "apps.registry.tasks.resume_checks", 5.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
+        ("resume-takeovers", "apps.registry.tasks.resume_takeovers", 15.0, "default"),
         ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
         ("send-mails", "apps.notices.tasks.send_mails", 10.0, "default"),
         ("expire-deliveries", "apps.notices.tasks.expire_deliveries", 3600.0, "default"),

@@ -1,7 +1,7 @@
 """The S3 store of artifacts. Files stream; none is held in memory as a whole."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO
@@ -54,11 +54,13 @@ class ArtifactStore:
             raise ArtifactMissing(f"{uri} is not in the bucket {self.bucket!r}")
         return parts.path.lstrip("/")
 
-    def upload(self, file: BinaryIO, key: str) -> None:
-        """Write `file` from its start, in parts."""
+    def upload(
+        self, file: BinaryIO, key: str, *, moved: Callable[[int], None] | None = None
+    ) -> None:
+        """Write `file` from its start, in parts, telling `moved` of the bytes of each."""
         file.seek(0)
         with _errors():
-            self.client.upload_fileobj(file, self.bucket, key, Config=_transfer())
+            self.client.upload_fileobj(file, self.bucket, key, Config=_transfer(), Callback=moved)
 
     def copy(self, source: str, target: str) -> None:
         """Copy within the bucket, without the bytes passing through here."""

@@ -1,40 +1,16 @@
-"""Opens and runs one ONNX model in a process of its own; started by `probe.py`, never imported.
+"""Opens and runs one ONNX model, shut in by `conversion/sandbox.py`; never imported.
 
-Reads one JSON job from standard input and answers with one JSON object on standard output. It
-limits itself before it touches the file, so that a hostile or broken model can spend neither the
-worker's memory nor its time. Stands alone: `python -I` gives it the environment's packages only.
+Stands alone: it has the packages of its environment only.
 """
 
 import base64
-import json
-import resource
-import sys
 import time
 from typing import Any
 
-CPU_SECONDS = 90
-BASE_MEMORY = 4 * 1024**3
-MEMORY_PER_BYTE = 6
-OPEN_FILES = 64
 WARM_UP_RUNS = 5
 LATENCY_BUDGET_S = 5.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 DTYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8", "BOOL": "|b1"}
-
-
-def limit(size: int) -> None:
-    """Bound this process; `size` is the model's, in bytes. It may write no file at all."""
-    memory = BASE_MEMORY + MEMORY_PER_BYTE * size
-    for what, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(what)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (most, most))
 
 
 def texts(raw: bytes) -> list[str]:
@@ -103,7 +79,7 @@ def predict(session: Any, job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def run(job: dict[str, Any]) -> dict[str, Any]:
+def main(job: dict[str, Any]) -> dict[str, Any]:
     """Open, then predict; what goes wrong is told as {"stage", "error"}."""
     answer: dict[str, Any] = {}
     stage = "load"
@@ -120,9 +96,3 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # onnxruntime raises many kinds; all of them are findings
         answer |= {"stage": stage, "error": f"{type(error).__name__}: {error}"[:1000]}
     return answer
-
-
-if __name__ == "__main__":
-    order = json.loads(sys.stdin.buffer.read())
-    limit(order["size"])
-    sys.stdout.write(json.dumps(run(order)))

@@ -1,8 +1,6 @@
-"""Runs `onnx_probe.py`: a model is opened in another process, never in this one."""
+"""Runs `onnx_probe.py` in the sandbox: a model is opened in another process, never in this one."""
 
 import base64
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +8,14 @@ from typing import Any
 
 import msgspec
 
+from apps.registry.conversion.sandbox import GB, Limits, Ran, run
 from contracts.schema import ModelSchema
 from serving.validation import compile_schema
 
 SCRIPT = Path(__file__).with_name("onnx_probe.py")
 TIMEOUT_S = 120.0
+BASE_MEMORY = 4 * GB
+MEMORY_PER_BYTE = 6
 LATENCY_RUNS = 200
 
 
@@ -64,49 +65,35 @@ class Job:
 def probe(job: Job, *, timeout_s: float = TIMEOUT_S) -> Probed:
     """Open the model and predict the rows.
 
-    Raises serving.validation.InvalidFeatures or SchemaError when the rows do not fit the schema;
-    a process that dies or takes too long is a finding at stage "start".
+    Raises serving.validation.InvalidFeatures or SchemaError when the rows do not fit the schema,
+    and SandboxUnavailable; a process that dies or takes too long is a finding at stage "start".
+    The model's folder has to be the caller's own: the sandbox works in it.
     """
-    command = [sys.executable, "-I", str(SCRIPT)]
-    try:
-        done = subprocess.run(  # noqa: S603  # a fixed command; the job goes by standard input
-            command,
-            input=_order(job),
-            capture_output=True,
-            timeout=timeout_s,
-            env={},
-            cwd=job.path.parent,
-            start_new_session=True,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Probed(stage="start", error=f"the model took longer than {timeout_s:.0f} s")
-    return _answer(done)
+    memory = BASE_MEMORY + MEMORY_PER_BYTE * job.path.stat().st_size
+    limits = Limits(memory_bytes=memory, wall_s=timeout_s)
+    return _answer(run(SCRIPT, _order(job), place=job.path.parent, limits=limits))
 
 
-def _order(job: Job) -> bytes:
+def _order(job: Job) -> dict[str, Any]:
     compiled = compile_schema(job.schema)
     packed = compiled.pack([compiled.read(row) for row in job.rows])
     tensors = [
         {"name": tensor.name, "datatype": tensor.datatype, "data": base64.b64encode(data).decode()}
         for tensor, data in zip(job.schema.tensors, packed, strict=True)
     ]
-    return msgspec.json.encode(
-        {
-            "path": str(job.path),
-            "size": job.path.stat().st_size,
-            "output": job.schema.output.tensor,
-            "rows": len(job.rows),
-            "runs": job.runs,
-            "tensors": tensors,
-        }
-    )
+    return {
+        "path": str(job.path),
+        "output": job.schema.output.tensor,
+        "rows": len(job.rows),
+        "runs": job.runs,
+        "tensors": tensors,
+    }
 
 
-def _answer(done: "subprocess.CompletedProcess[bytes]") -> Probed:
+def _answer(ran: Ran) -> Probed:
+    if ran.answer is None:
+        return Probed(stage="start", error=f"the process did not end well: {ran.said}")
     try:
-        return msgspec.json.decode(done.stdout, type=Probed)
-    except (msgspec.DecodeError, msgspec.ValidationError):
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        last = said[-1] if said else "no message"
-        return Probed(stage="start", error=f"the process ended with {done.returncode}: {last}")
+        return msgspec.convert(ran.answer, Probed)
+    except msgspec.ValidationError as error:
+        return Probed(stage="start", error=f"its answer makes no sense: {error}")

@@ -7,6 +7,9 @@ from django.utils import timezone
 
 from apps.registry import services
 
+# Artifacts of many gigabytes take longer than other tasks may.
+LONGEST_TAKEOVER_S = 4 * 3600
+
 
 @shared_task
 def run_validation(*, id: str, **_: object) -> None:
@@ -18,6 +21,18 @@ def run_validation(*, id: str, **_: object) -> None:
 def resume_validations(**_: object) -> None:
     """Enqueue validations that no worker holds."""
     services.resume_validations(now=timezone.now())
+
+
+@shared_task(time_limit=LONGEST_TAKEOVER_S)
+def take_over(*, id: int, **_: object) -> None:
+    """Bring the artifact of a pending version in."""
+    services.take_over(takeover_id=id)
+
+
+@shared_task
+def resume_takeovers(**_: object) -> None:
+    """Enqueue takeovers that no worker holds."""
+    services.resume_takeovers(now=timezone.now())
 
 
 @shared_task

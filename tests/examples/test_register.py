@@ -8,6 +8,7 @@ from examples.flights.data import FEATURES
 from examples.flights.models import LABEL_MAP, TrainedModel
 from examples.flights.register import MODEL_NAME, git_commit, register
 from tests.registry.factories import make_model, scientist
+from tests.registry.takeovers import imported
 
 # mlflow 3.17 warns about itself when it is imported and when it meets pandas 3.
 pytestmark = pytest.mark.filterwarnings("ignore:::mlflow")
@@ -54,8 +55,7 @@ def test_registry__imports_and_validates_all_versions__none_fails(
     owner = make_model(MODEL_NAME)
     for model in models.values():
         done = register(model, tracking_uri=mlflow_server, commit="abc123")
-        version = services.import_version(
-            actor=scientist(),
+        version = imported(
             model=owner,
             mlflow_name=MODEL_NAME,
             mlflow_version=done.mlflow_version,

@@ -14,6 +14,7 @@ from apps.accounts.models import ServiceAccount, Token, User
 from apps.accounts.principals import token_digest
 from apps.events.models import Event
 from apps.registry.models import ModelVersion, RegisteredModel
+from apps.registry.selectors import get_version
 from tests.conftest import Configure
 from tests.registry.factories import (
     approver,
@@ -26,6 +27,7 @@ from tests.registry.factories import (
     service,
 )
 from tests.registry.mlflow_runs import log_run
+from tests.registry.takeovers import taken_over, working
 
 pytestmark = [
     pytest.mark.django_db,
@@ -178,12 +180,35 @@ def test_anything__unknown__404_problem(call: Call, path: str) -> None:
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_versions__imported__201_and_events(call: Call, mlflow_server: str) -> None:
+def test_versions__imported__202_until_it_is_ready(call: Call, mlflow_server: str) -> None:
     make_model()
-    body = {"run_id": log_run(mlflow_server), "semantic_version": "1.0.0"}
+    body = {"run_id": log_run(mlflow_server), "semantic_version": "1.0.0", "wait_s": 0}
     answer = call(scientist(), "POST", "/models/flights/versions", body)
-    assert answer.status_code == 201, answer.json()
-    assert (answer.json()["version"], answer.json()["traffic"]) == ("flights/1", "none")
+    assert (answer.status_code, answer.json()["status"]) == (202, "pending"), answer.json()
+    for path in ("/validate", "/promotion-requests"):
+        refused = call(scientist(), "POST", f"/models/flights/versions/1{path}", STAGING)
+        assert (refused.status_code, refused.json()["title"]) == (409, "Version is not ready")
+    refused = call(scientist(), "POST", "/models/flights/deploy", {"version": "1"})
+    assert refused.json()["title"] == "Version is not ready", refused.json()
+    taken_over(get_version("flights", "1"))
+    polled = call(scientist(), "GET", answer["Location"].removeprefix("/api/v1")).json()
+    assert (polled["status"], polled["version"], polled["traffic"]) == (
+        "ready",
+        "flights/1",
+        "none",
+    )
+    assert polled["takeover"]["finished_at"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_versions__imported_with_a_worker__201(call: Call, mlflow_server: str) -> None:
+    make_model()
+    body, actor = {"run_id": log_run(mlflow_server), "label_map": {"0": "no"}}, scientist()
+    with working():
+        refused = call(actor, "POST", "/models/flights/versions", body)
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "$.label_map")
+        answer = call(actor, "POST", "/models/flights/versions", body | {"label_map": {}})
+    assert (answer.status_code, answer.json()["version"]) == (201, "flights/2"), answer.json()
 
 
 def test_versions__mlflow_away__503_problem(

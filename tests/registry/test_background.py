@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from apps.registry import services
 from apps.registry.artifacts import ArtifactStore
 from apps.registry.background import background_of
-from apps.registry.errors import SchemaMismatch
+from apps.registry.errors import TakeoverFailed
 from apps.registry.model_schema import Mismatch
 from apps.registry.models import ModelVersion
 from contracts.schema import FeatureSpec, ModelSchema, OutputSpec, TensorSpec
 from serving.background import thinned
-from tests.registry.factories import make_model, make_version, scientist
+from tests.registry.factories import make_version
 from tests.registry.mlflow_runs import log_run
+from tests.registry.takeovers import imported
 
 SCHEMA = ModelSchema(
     features=(
@@ -92,7 +92,7 @@ def test_import__sample_among_the_extra_files__kept_with_its_digest(
     mlflow_server: str, tmp_path: Path
 ) -> None:
     run_id = log_run(mlflow_server, extra_files=write(tmp_path, flights(12)))
-    version = services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
+    version = imported(run_id=run_id)
     assert version.background_rows == 12
     store, file = ArtifactStore.configured(), io.BytesIO()
     digest = store.download(store.key(version.background_uri), file)
@@ -101,13 +101,13 @@ def test_import__sample_among_the_extra_files__kept_with_its_digest(
 
 @pytest.mark.django_db
 @pytest.mark.filterwarnings("ignore:::mlflow")
-def test_import__sample_that_does_not_fit__imports_nothing(
+def test_import__sample_that_does_not_fit__fails_in_words(
     mlflow_server: str, tmp_path: Path
 ) -> None:
     run_id = log_run(mlflow_server, extra_files=write(tmp_path, rows(12)))
-    with pytest.raises(SchemaMismatch, match=r"row 0 of background\.json"):
-        services.import_version(actor=scientist(), model=make_model(), run_id=run_id)
-    assert not ModelVersion.objects.exists()
+    with pytest.raises(TakeoverFailed, match=r"row 0 of background\.json"):
+        imported(run_id=run_id)
+    assert not ModelVersion.objects.filter(status="ready").exists()
 
 
 @pytest.mark.django_db

@@ -9,11 +9,12 @@ from django.test import Client
 
 from apps.events.errors import DomainError
 from apps.registry import services
-from apps.registry.errors import Invalid, SchemaMismatch
+from apps.registry.errors import Invalid, TakeoverFailed
 from apps.registry.models import ModelVersion, Validation
-from tests.registry.factories import make_model, make_user, make_version, scientist
+from tests.registry.factories import make_user, make_version, scientist
 from tests.registry.mlflow_runs import log_run
 from tests.registry.onnx_models import linear_model
+from tests.registry.takeovers import imported
 
 pytestmark = [
     pytest.mark.django_db,
@@ -56,10 +57,6 @@ def run_id(mlflow_server: str) -> str:
     )
 
 
-def imported(run_id: str, **given: Any) -> ModelVersion:
-    return services.import_version(actor=scientist(), model=make_model(), run_id=run_id, **given)
-
-
 def validated(version: ModelVersion) -> Validation:
     started = services.start_validation(actor=scientist(), version=version)
     services.run_validation(validation_id=started.pk)
@@ -79,7 +76,7 @@ def declared(**golden: Any) -> dict[str, Any]:
 
 
 def test_import__steps_in_the_models_metadata__are_part_of_the_schema(run_id: str) -> None:
-    version = imported(run_id)
+    version = imported(run_id=run_id)
     schema = version.schema()
     assert [feature.name for feature in schema.features] == ["carrier", "wind"]
     assert schema.tensors[0].features == ("wind", "carrier=AA", "carrier=UA")
@@ -87,7 +84,7 @@ def test_import__steps_in_the_models_metadata__are_part_of_the_schema(run_id: st
 
 
 def test_validation__golden_rows_that_agree__passes(run_id: str) -> None:
-    found = validated(imported(run_id))
+    found = validated(imported(run_id=run_id))
     assert found.state == "passed", found.checks
     assert golden_check(found) == (
         "pass",
@@ -110,7 +107,9 @@ def test_validation__golden_rows_that_agree__passes(run_id: str) -> None:
 def test_validation__golden_rows_that_differ__fails_with_the_first_cell(
     run_id: str, golden: dict[str, Any], words: str
 ) -> None:
-    verdict, detail = golden_check(validated(imported(run_id, golden=declared(**golden)["golden"])))
+    verdict, detail = golden_check(
+        validated(imported(run_id=run_id, golden=declared(**golden)["golden"]))
+    )
     assert verdict == "fail"
     assert words in detail
 
@@ -122,7 +121,7 @@ def test_validation__steps_without_golden_rows__fails(s3: str) -> None:
 
 def test_import__steps_of_the_request__win_over_the_logged(run_id: str) -> None:
     steps = [*DECLARED["preprocessing"], {"step": "clip", "inputs": ["wind"], "high": 0.5}]
-    version = imported(run_id, preprocessing=steps)
+    version = imported(run_id=run_id, preprocessing=steps)
     assert len(version.schema().preprocessing) == 3
     assert version.schema().tensors[0].features[0] == "wind"
 
@@ -130,9 +129,9 @@ def test_import__steps_of_the_request__win_over_the_logged(run_id: str) -> None:
 def test_content_digest__other_steps_or_golden_rows__another(run_id: str) -> None:
     steps = [*DECLARED["preprocessing"], {"step": "clip", "inputs": ["wind"], "high": 0.5}]
     digests = {
-        imported(run_id).content_digest(),
-        imported(run_id, preprocessing=steps).content_digest(),
-        imported(run_id, golden=declared(tolerance=1e-3)["golden"]).content_digest(),
+        imported(run_id=run_id).content_digest(),
+        imported(run_id=run_id, preprocessing=steps).content_digest(),
+        imported(run_id=run_id, golden=declared(tolerance=1e-3)["golden"]).content_digest(),
     }
     assert len(digests) == 3
 
@@ -144,10 +143,10 @@ def test_content_digest__other_steps_or_golden_rows__another(run_id: str) -> Non
         (
             {"preprocessing": [{"step": "clip", "inputs": ["speed"], "low": 0}]},
             "preprocessing",
-            SchemaMismatch,
+            TakeoverFailed,
             "'speed'",
         ),
-        ({"columns": ["wind"]}, "preprocessing", SchemaMismatch, "3 columns.* leaves 1"),
+        ({"columns": ["wind"]}, "preprocessing", TakeoverFailed, "3 columns.* leaves 1"),
         ({"golden": {"rows": []}}, "golden", Invalid, "1 to 1000 rows"),
         ({"golden": {"rows": EXAMPLE}}, "golden", Invalid, "columns or outputs"),
         ({"golden": {"rows": EXAMPLE, "outputs": [[1.0]]}}, "golden", Invalid, "has 1 rows"),
@@ -157,18 +156,18 @@ def test_import__declaration_that_makes_no_sense__names_the_field(
     run_id: str, given: dict[str, Any], field: str, error: type[DomainError], words: str
 ) -> None:
     with pytest.raises(error, match=words) as refused:
-        imported(run_id, **given)
+        imported(run_id=run_id, **given)
     assert refused.value.field == field
-    assert not ModelVersion.objects.exists()
+    assert not ModelVersion.objects.filter(status="ready").exists()
 
 
 def test_columns__left_out__each_steps_outputs_take_its_inputs_place(run_id: str) -> None:
-    version = imported(run_id, columns=[])
+    version = imported(run_id=run_id, columns=[])
     assert version.schema().tensors[0].features == ("carrier=AA", "carrier=UA", "wind")
 
 
 def test_version_page__shows_the_steps_in_order(client: Client, run_id: str) -> None:
-    imported(run_id)
+    imported(run_id=run_id)
     client.force_login(make_user("ada"))
     page = client.get("/models/flights/versions/1/").content.decode()
     assert "Preprocessing" in page

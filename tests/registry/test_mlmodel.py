@@ -32,9 +32,9 @@ def test_mlmodel__of_onnx__file_signature_and_time() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("flavors: {sklearn: {pickled_model: model.pkl}}", "only ONNX.*sklearn"),
-        ("flavors: {onnx: {data: ../../etc/passwd}}", "only ONNX"),
-        ("flavors: {onnx: {data: .hidden}}", "only ONNX"),
+        ("flavors: {spark: {data: model}}", "only onnx, sklearn.* this one is spark"),
+        ("flavors: {onnx: {data: ../../etc/passwd}}", "names no data"),
+        ("flavors: {onnx: {data: .hidden}}", "names no data"),
         ("[1, 2]", "no flavours"),
         ("{", "no YAML"),
         ("!!python/object/apply:os.system ['true']", "no YAML"),

@@ -29,6 +29,7 @@ from apps.deployments.services.traffic import (
 from apps.events.errors import DomainError
 from apps.events.services import record
 from apps.registry.models import ModelVersion
+from apps.registry.services import require_ready
 from apps.routing.selectors import generations_needing
 from apps.routing.services import register_backend, remove_backend
 from dataplane.triton.explainer import explainer_entry
@@ -55,10 +56,11 @@ def deploy(
 
     Once it is healthy, `traffic_percentage` of the endpoint named like the model goes to it; the
     endpoint is made if there is none. Everything that can be refused is refused before anything
-    is done: VersionNotApproved, AlreadyDeploying, Invalid, LeaseHeld.
+    is done: VersionNotReady, VersionNotApproved, AlreadyDeploying, Invalid, LeaseHeld.
     """
     authorise(actor, Permission.DEPLOY, team_key=version.model.team.key)
     _check_request(replicas, traffic_percentage, instance_type)
+    require_ready(version)
     check_approval(version, traffic_percentage)
     if traffic_percentage:
         authorise(actor, Permission.ROUTE, team_key=team_of_traffic(version))

@@ -11,6 +11,7 @@ from apps.registry.models import (
     PromotionRequest,
     RegisteredModel,
     StageTransition,
+    Takeover,
     Tier,
     Validation,
 )
@@ -75,6 +76,7 @@ class VersionSummarySerializer(serializers.ModelSerializer[ModelVersion]):
             "number",
             "semantic_version",
             "framework",
+            "status",
             "stage",
             "metrics",
             "size_bytes",
@@ -90,16 +92,43 @@ class VersionSummarySerializer(serializers.ModelSerializer[ModelVersion]):
         read_only_fields = fields
 
 
+class TakeoverSerializer(serializers.ModelSerializer[Takeover]):
+    """How far the taking over of a version's artifact has come."""
+
+    class Meta:
+        model = Takeover
+        fields = (
+            "step",
+            "done_bytes",
+            "total_bytes",
+            "attempts",
+            "fault",
+            "started_at",
+            "finished_at",
+        )
+        read_only_fields = fields
+
+
 class VersionSerializer(VersionSummarySerializer):
     """A version with everything that is known about it."""
 
     content_digest = serializers.CharField(read_only=True)
+    takeover = TakeoverSerializer(read_only=True, allow_null=True, default=None)
+    derived_from = serializers.CharField(
+        source="derived_from.version_key", read_only=True, default=None
+    )
     traffic = serializers.SerializerMethodField()
 
     class Meta(VersionSummarySerializer.Meta):
         fields: tuple[str, ...] = (
             *VersionSummarySerializer.Meta.fields,
+            "status_detail",
+            "takeover",
+            "derived_from",
             "artifact_uri",
+            "files",
+            "triton_backend",
+            "conversion",
             "signature",
             "input_schema",
             "output_schema",
@@ -128,7 +157,8 @@ class NewVersionSerializer(StrictSerializer):
     """Imports from MLflow: either `run_id`, or `mlflow_name` with `mlflow_version`.
 
     A label map or threshold that is left out is taken from the run's tags; steps, columns and
-    golden rows from the model's metadata.
+    golden rows from the model's metadata. The answer waits up to `wait_s` seconds for the artifact:
+    201 when the version is ready, 202 while its artifact is still on the way.
     """
 
     run_id = serializers.CharField(required=False, max_length=64)
@@ -147,6 +177,7 @@ class NewVersionSerializer(StrictSerializer):
     golden = serializers.DictField(
         required=False, help_text="Raw rows with what training made of them."
     )
+    wait_s = serializers.FloatField(min_value=0, max_value=60, default=30)
 
 
 class CheckSerializer(serializers.Serializer[Any]):

@@ -21,6 +21,7 @@ from apps.registry.models import (
     RegisteredModel,
     StageTransition,
     Validation,
+    VersionStatus,
 )
 from apps.registry.selectors import get_model, get_promotion, get_validation, get_version
 
@@ -83,10 +84,25 @@ class Versions(Action, ListView):
             get_model(name)
         return ModelVersion.objects.of_model(name).select_related("model")
 
+    def post(self, request: Request, **path: Any) -> Response:
+        """201 with a version that is ready, 202 with one to poll."""
+        given = validated(self.takes(data=request.data))
+        version = self.act(given, **path)
+        address = f"/api/v1/models/{version.model.name}/versions/{version.number}"
+        status = 201 if version.status == VersionStatus.READY else 202
+        shown = self.shows(version).data
+        return Response(shown, status=status, headers={"Location": address})
+
     def act(self, given: dict[str, Any], **path: Any) -> ModelVersion:
-        """Import a version from MLflow: its artifact is copied, its digest kept."""
+        """Import a version from MLflow: its artifact is copied, its digest kept.
+
+        202 while the artifact is on its way: poll the address in Location until `status` is ready
+        or failed.
+        """
+        wait_s = given.pop("wait_s")
         model = get_model(path["model"])
-        return services.import_version(actor=self.principal, model=model, **given)
+        version = services.import_version(actor=self.principal, model=model, **given)
+        return services.await_version(version, wait_s=wait_s)
 
 
 class Version(ApiView):

@@ -93,6 +93,7 @@ class LoggedModelInfo(msgspec.Struct):
     model_id: str
     name: str
     artifact_uri: str
+    source_run_id: str = ""
 
 
 class LoggedModel(msgspec.Struct):

@@ -5,7 +5,7 @@ SourceNotFound, naming the field of the request that asked for it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TypeVar
@@ -16,6 +16,7 @@ import msgspec
 
 from apps.registry.errors import MlflowUnavailable, SourceNotFound, UnreadableArtifact
 from apps.registry.mlflow.answers import (
+    FileEntry,
     FilesAnswer,
     LoggedModelAnswer,
     Run,
@@ -32,6 +33,7 @@ ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 CHUNK = 1024 * 1024
 MAX_TEXT = 4 * 1024 * 1024
+MAX_FILES, MAX_DEPTH, MAX_PATH = 2_000, 16, 300
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,62 @@ class MlflowClient:
         run = self.run(run_id) if run_id else None
         return Source(f"models:/{name}/{version}", place.artifact_uri, run)
 
+    def source(self, uri: str, run_id: str = "") -> Source:
+        """The logged model at an address: "runs:/…", "models:/…" or "mlflow-artifacts:/…".
+
+        `run_id` names the run that made it where the address does not.
+        """
+        scheme, _, rest = uri.partition(":/")
+        parts = rest.strip("/").split("/")
+        if scheme == "runs" and len(parts) > 1:
+            return self.model_of_run(parts[0], "/".join(parts[1:]))
+        if scheme == "models" and len(parts) == 1:
+            return self._logged_model(parts[0], run_id)
+        if scheme == "models" and len(parts) == 2:
+            return self.registered_version(*parts)
+        _path(uri)
+        return Source(uri, uri, self.run(run_id) if run_id else None)
+
+    def _logged_model(self, model_id: str, run_id: str) -> Source:
+        path = f"/logged-models/{quote(model_id, safe='')}"
+        logged = self._get(path, {}, LoggedModelAnswer, field="source").model.info
+        made_by = run_id or logged.source_run_id
+        run = self.run(made_by) if made_by else None
+        return Source(f"models:/{model_id}", logged.artifact_uri, run)
+
     def run(self, run_id: str) -> Run:
         """What a run recorded."""
         asked = {"run_id": run_id}
         return run_of(self._get("/runs/get", asked, RunAnswer, field="run_id").run)
 
     def files(self, source: Source) -> dict[str, int]:
-        """Names and sizes of the files directly beside the MLmodel file."""
-        asked = {"path": _path(source.artifact_uri)}
+        """Paths below the MLmodel file's folder, with sizes in bytes.
+
+        Raises UnreadableArtifact for a path that leads out of it, and for too many files.
+        """
+        found: dict[str, int] = {}
+        folders = [""]
+        while folders:
+            for entry in self._entries(source, folders.pop()):
+                if entry.is_dir:
+                    folders.append(entry.path)
+                else:
+                    found[entry.path] = entry.file_size
+                if len(found) + len(folders) > MAX_FILES:
+                    raise UnreadableArtifact(f"there are more than {MAX_FILES} files")
+        return found
+
+    def _entries(self, source: Source, folder: str) -> list[FileEntry]:
+        """What lies in one folder; paths are from the model's folder."""
+        asked = {"path": "/".join(filter(None, (_path(source.artifact_uri), folder)))}
         answer = self._json(ARTIFACTS, asked, FilesAnswer, field="artifact_path")
-        return {entry.path: entry.file_size for entry in answer.files if not entry.is_dir}
+        entries = []
+        for entry in answer.files:
+            # MLflow names entries relative to the folder asked for.
+            path = f"{folder}/{entry.path}" if folder else entry.path
+            require_inside(path)
+            entries.append(FileEntry(path, entry.is_dir, entry.file_size))
+        return entries
 
     def text(self, source: Source, name: str) -> str:
         """A small text file. Raises UnreadableArtifact when it is larger than MAX_TEXT."""
@@ -104,8 +152,16 @@ class MlflowClient:
                     raise UnreadableArtifact(f"{name} is larger than {MAX_TEXT} bytes")
         return data.decode(errors="replace")
 
-    def copy(self, source: Source, name: str, into: BinaryIO, *, limit: int) -> Copied:
-        """Stream a file into `into`, hashing it on the way.
+    def copy(
+        self,
+        source: Source,
+        name: str,
+        into: BinaryIO,
+        *,
+        limit: int,
+        moved: Callable[[int], None] = lambda _count: None,
+    ) -> Copied:
+        """Stream a file into `into`, hashing it on the way and telling `moved` of each piece.
 
         Raises UnreadableArtifact past `limit` bytes.
         """
@@ -117,6 +173,7 @@ class MlflowClient:
                     raise UnreadableArtifact(f"{name} is larger than {limit} bytes")
                 digest.update(chunk)
                 into.write(chunk)
+                moved(len(chunk))
         return Copied(digest.hexdigest(), size)
 
     def _get(self, path: str, params: Mapping[str, str], type_: type[T], *, field: str) -> T:
@@ -173,4 +230,14 @@ def _path(artifact_uri: str) -> str:
             "(--serve-artifacts) can be imported",
             field="artifact_path",
         )
-    return parts.path.strip("/")
+    path = parts.path.strip("/")
+    require_inside(path)
+    return path
+
+
+def require_inside(path: str) -> None:
+    """Raise UnreadableArtifact for a path that could lead out of its folder, or is no path."""
+    parts = path.split("/")
+    plain = all(part not in ("", ".", "..") and part.isprintable() for part in parts)
+    if not plain or "\\" in path or len(path) > MAX_PATH or len(parts) > MAX_DEPTH:
+        raise UnreadableArtifact(f"{path[:100]!r} is no path of an artifact", field="artifact_path")

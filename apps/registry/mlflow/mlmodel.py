@@ -22,8 +22,10 @@ class UnreadableModel(ValueError):
 
 @dataclass(frozen=True)
 class MlModel:
-    """The parts of an MLmodel file that matter. `data` is the ONNX file beside it.
+    """The parts of an MLmodel file that matter.
 
+    `framework` is the flavour it is taken by, `data` the file or folder of that flavour, and
+    `settings` all texts that the flavour says about itself: `sklearn_version`, `model_class`, …
     `declared` is what was logged as `metadata={"switchyard": …}`.
     """
 
@@ -35,31 +37,65 @@ class MlModel:
     flavors: tuple[str, ...] = field(default=())
     extra_files: tuple[str, ...] = ()
     declared: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+# Flavours that are taken, the best first, with the setting that names their data.
+FLAVORS: Mapping[str, tuple[str, str]] = {
+    "onnx": ("data", ""),
+    "sklearn": ("pickled_model", ""),
+    "xgboost": ("data", ""),
+    "lightgbm": ("data", ""),
+    "pytorch": ("model_data", "data"),
+    "tensorflow": ("saved_model_dir", ""),
+    "tensorrt": ("data", ""),
+}
 
 
 def parse_mlmodel(text: str) -> MlModel:
-    """Read an MLmodel file. Raises UnreadableModel when it holds no ONNX flavour."""
+    """Read an MLmodel file. Raises UnreadableModel when it holds no flavour that can be taken."""
     try:
         document = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         raise UnreadableModel("the MLmodel file is no YAML") from error
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         raise UnreadableModel("the MLmodel file has no flavours")
-    flavors = tuple(sorted(str(name) for name in document["flavors"]))
-    onnx = document["flavors"].get("onnx")
-    if not isinstance(onnx, dict) or not _is_plain(onnx.get("data")):
-        raise UnreadableModel(f"only ONNX models can be imported; this one is {', '.join(flavors)}")
+    flavors = {str(name): value for name, value in document["flavors"].items()}
+    framework, flavor = _flavor(flavors)
     example = document.get("saved_input_example_info") or {}
     return MlModel(
-        framework="onnx",
-        data=str(onnx["data"]),
+        framework=framework,
+        data=_data(framework, flavor),
         signature=_signature(document.get("signature")),
         example_path=str(example.get("artifact_path") or "") if isinstance(example, dict) else "",
         created_at=_time(document.get("utc_time_created")),
-        flavors=flavors,
-        extra_files=_extra_files(onnx.get("extra_files")),
+        flavors=tuple(sorted(flavors)),
+        extra_files=_extra_files(flavor.get("extra_files")),
         declared=_declared(document.get("metadata")),
+        settings={str(name): str(value) for name, value in flavor.items() if _is_word(value)},
     )
+
+
+def _flavor(flavors: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    for name in FLAVORS:
+        if isinstance(flavors.get(name), dict):
+            return name, flavors[name]
+    said = ", ".join(sorted(flavors)) or "none"
+    raise UnreadableModel(f"only {', '.join(FLAVORS)} models can be taken; this one is {said}")
+
+
+def _data(framework: str, flavor: Mapping[str, Any]) -> str:
+    setting, default = FLAVORS[framework]
+    data = flavor.get(setting) or default
+    if framework == "tensorflow" and not data:
+        data = "data"  # a Keras model of its own format
+    if not _is_plain(data):
+        raise UnreadableModel(f"the MLmodel file names no {setting} of flavour {framework}")
+    return str(data)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= 200
 
 
 def _declared(metadata: object) -> Mapping[str, Any]:

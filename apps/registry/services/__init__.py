@@ -13,7 +13,7 @@ from apps.registry.services.governing import (
     set_ladder,
     set_policy,
 )
-from apps.registry.services.importing import import_version
+from apps.registry.services.importing import await_version, import_version
 from apps.registry.services.promoting import (
     approve,
     expire_requests,
@@ -21,7 +21,14 @@ from apps.registry.services.promoting import (
     request_promotion,
     withdraw,
 )
+from apps.registry.services.readiness import require_ready
 from apps.registry.services.staging import archive, deprecate, reinstate
+from apps.registry.services.taking_over import (
+    cancel_takeover,
+    register_version,
+    resume_takeovers,
+    take_over,
+)
 from apps.registry.services.validating import (
     resume_validations,
     run_validation,
@@ -34,6 +41,8 @@ __all__ = [
     "answer_callback",
     "approve",
     "archive",
+    "await_version",
+    "cancel_takeover",
     "break_glass",
     "cancel_freeze",
     "comment",
@@ -43,17 +52,21 @@ __all__ = [
     "expire_requests",
     "import_version",
     "register_model",
+    "register_version",
     "reinstate",
     "reject",
     "request_promotion",
+    "require_ready",
     "rerun_checks",
     "resume_checks",
+    "resume_takeovers",
     "resume_validations",
     "run_checks",
     "run_validation",
     "set_ladder",
     "set_policy",
     "start_validation",
+    "take_over",
     "update_model",
     "waive_check",
     "withdraw",

@@ -45,6 +45,7 @@ from apps.registry.policy import (
 from apps.registry.promotion import Ladder, Move, RequestState, Trigger, state_after
 from apps.registry.services.checking import begin_checks
 from apps.registry.services.deciding import require_decider, require_thawed, signer_of
+from apps.registry.services.readiness import require_ready
 from apps.registry.services.recording import record_promotion
 from apps.registry.services.staging import change_stage, lock_version
 from apps.registry.terms import Terms, ladder_of, terms_for
@@ -89,6 +90,7 @@ def _open_request(
     reason: str,
     now: datetime,
 ) -> PromotionRequest:
+    require_ready(version)
     possible = ladder.next_promotion(version.stage)
     if possible != target:
         said = f"the next is {possible}" if possible else "no promotion leads on from there"

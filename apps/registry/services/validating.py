@@ -30,6 +30,7 @@ from apps.registry.models import (
     ValidationState,
 )
 from apps.registry.services.leases import renewed
+from apps.registry.services.readiness import require_ready
 from apps.registry.services.staging import lock_version
 
 log = structlog.get_logger(__name__)
@@ -43,9 +44,13 @@ MAX_ATTEMPTS = 3
 
 @transaction.atomic
 def start_validation(*, actor: Principal, version: ModelVersion) -> Validation:
-    """Have a version examined; the validation under way, if there is one. PermissionDenied."""
+    """Have a version examined; the validation under way, if there is one.
+
+    Raises PermissionDenied or VersionNotReady.
+    """
     authorise(actor, Permission.VALIDATE, team_key=version.model.team.key)
     locked = lock_version(version)
+    require_ready(locked)
     running = locked.validations.filter(state__in=OPEN_VALIDATIONS).first()
     if running is not None:
         return running

@@ -1,0 +1,1 @@
+"""Foreign code and foreign models run here, apart from everything; see docs/concepts/sandbox.md."""

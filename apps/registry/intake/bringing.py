@@ -1,0 +1,131 @@
+"""Bringing an artifact in: from where it was logged into our store, with its schema."""
+
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+from django.conf import settings
+
+from apps.registry import background
+from apps.registry.artifacts import ArtifactStore
+from apps.registry.background import Background
+from apps.registry.errors import SchemaMismatch, UnreadableArtifact
+from apps.registry.intake.describing import describe, fit_schema
+from apps.registry.intake.logged import MAX_ARTIFACT, Logged, read_logged
+from apps.registry.intake.order import Order
+from apps.registry.intake.progress import Progress
+from apps.registry.mlflow.client import Copied, MlflowClient
+from apps.registry.model_schema import Mismatch
+from apps.registry.models import ModelVersion
+from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
+from contracts.schema import ModelSchema
+
+# The fields of a version that are written when its artifact is there.
+TAKEN = (
+    "framework",
+    "source",
+    "run_id",
+    "files",
+    "triton_backend",
+    "conversion",
+    "artifact_uri",
+    "artifact_digest",
+    "size_bytes",
+    "declared",
+    "background_uri",
+    "background_digest",
+    "background_size",
+    "background_rows",
+    "signature",
+    "input_schema",
+    "output_schema",
+    "example",
+    "label_map",
+    "decision_threshold",
+    "metrics",
+    "parameters",
+    "trained_at",
+    "data_lineage",
+    "code_lineage",
+)
+
+
+def bring_in(version: ModelVersion, order: Order, attempt: int, progress: Progress) -> None:
+    """Put the artifact into the store and fill in the version's fields; the row is not written.
+
+    Raises errors of the registry, and Superseded.
+    """
+    with TemporaryDirectory(prefix="switchyard-takeover-") as place:
+        work = Work(version, order, Path(place), _folder(version, attempt), progress)
+        work.from_mlflow()
+
+
+def _folder(version: ModelVersion, attempt: int) -> str:
+    """Where nothing but this attempt writes."""
+    place = f"artifacts/{version.model.name}/{version.number}"
+    return place if attempt == 1 else f"{place}/attempt-{attempt}"
+
+
+class Work:
+    """One attempt at one version: a folder on disk, a folder in the store."""
+
+    def __init__(
+        self, version: ModelVersion, order: Order, place: Path, folder: str, progress: Progress
+    ) -> None:
+        self.version, self.order, self.place = version, order, place
+        self.folder, self.progress = folder, progress
+        self.store = ArtifactStore.configured()
+
+    def from_mlflow(self) -> None:
+        """Take over what a run logged."""
+        self.progress.step("reading what MLflow holds")
+        with MlflowClient(settings.CONFIG.mlflow_tracking_uri) as client:
+            source = client.source(self.order.source, self.order.run_id)
+            logged = read_logged(client, source)
+            describe(self.version, logged, self.order)
+            path = self.place / "model.onnx"
+            copied = self._fetch(client, logged, logged.mlmodel.data, path)
+        with path.open("rb") as file:
+            graph = self._graph(file, copied.size)
+            schema = fit_schema(self.version, graph)
+            sample = _background(logged, schema)
+            self._keep(file, copied)
+        if sample is not None:
+            self._keep_sample(sample)
+
+    def _fetch(self, client: MlflowClient, logged: Logged, name: str, path: Path) -> Copied:
+        self.progress.step(f"fetching {name}"[:200], logged.files.get(name, 0))
+        with path.open("wb") as into:
+            return client.copy(
+                logged.source, name, into, limit=MAX_ARTIFACT, moved=self.progress.moved
+            )
+
+    def _graph(self, file: BinaryIO, size: int) -> Graph:
+        try:
+            return read_graph(file, size=size)
+        except NotOnnx as error:
+            raise UnreadableArtifact(str(error), field="artifact_path") from error
+
+    def _keep(self, file: BinaryIO, copied: Copied) -> None:
+        self.progress.step("storing the artifact", copied.size)
+        key = f"{self.folder}/model.onnx"
+        self.store.upload(file, key, moved=self.progress.moved)
+        self.version.artifact_uri = self.store.uri(key)
+        self.version.artifact_digest = copied.digest
+        self.version.size_bytes = copied.size
+
+    def _keep_sample(self, sample: Background) -> None:
+        key = f"{self.folder}/{background.FILE}"
+        self.store.upload(BytesIO(sample.body), key)
+        self.version.background_uri = self.store.uri(key)
+        self.version.background_digest = sample.digest
+        self.version.background_size = len(sample.body)
+        self.version.background_rows = sample.rows
+
+
+def _background(logged: Logged, schema: ModelSchema) -> Background | None:
+    try:
+        return background.background_of(schema, logged.sample, logged.example)
+    except Mismatch as error:
+        raise SchemaMismatch(str(error), field="artifact_path") from error
