@@ -20,6 +20,7 @@ import structlog
 from contracts import signing
 from contracts.manifest import EntryState, Manifest, ManifestFile
 from contracts.signing import PublicKeys, SignedDocument
+from dataplane.triton.config import EXPLAIN_RUNTIME
 from dataplane.triton.control import LoadFailed, LoadInterrupted, TritonAway, TritonControl
 from dataplane.triton.repository import LocalRepository, ManifestRefused, read_manifest
 from dataplane.triton.settings import PullerSettings
@@ -93,6 +94,7 @@ class Puller:
         self._triton = triton
         self._entries: dict[str, Desired] = {}
         self._one_load = asyncio.Lock()
+        self._one_explainer = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
         self.triton_ready = False
 
@@ -225,12 +227,19 @@ class Puller:
                 raise Cancelled(desired.manifest.entry)
 
     async def _load(self, desired: Desired) -> None:
-        """Load through Triton, one entry at a time to spare the latency of those that serve."""
+        """Load through Triton, one entry at a time to spare the latency of those that serve.
+
+        Explainers, which take seconds, go after the versions that could be loaded now.
+        """
+        explains = desired.manifest.runtime == EXPLAIN_RUNTIME
         desired.enter("loading")
         failures = 0
         while not desired.cancelled.is_set():
+            if explains and self._versions_wait:
+                await asyncio.sleep(self._settings.puller_probe_s)
+                continue
             try:
-                async with self._one_load:
+                async with self._one_explainer if explains else self._one_load:
                     await asyncio.to_thread(self._ask_to_load, desired.manifest)
                 return desired.enter("ready")
             except (LoadFailed, LoadInterrupted) as error:
@@ -242,6 +251,15 @@ class Puller:
                 desired.enter("loading", str(error))
             await asyncio.sleep(self._settings.puller_probe_s)
         raise Cancelled(desired.manifest.entry)
+
+    @property
+    def _versions_wait(self) -> bool:
+        """Whether a version is on disk and not loaded yet."""
+        return any(
+            each.state in ("verifying", "loading")
+            for each in self._entries.values()
+            if each.manifest.runtime != EXPLAIN_RUNTIME
+        )
 
     def _ask_to_load(self, manifest: Manifest) -> None:
         """Load, unless Triton outlived this process and still has exactly this.

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
 from contracts import signing
+from contracts.routing import Limits
 from contracts.schema import FeatureSpec, ModelSchema, OutputSpec, TensorSpec
 from dataplane.triton.explainer import NotExplainable, explainer_pbtxt
 from serving.background import encode_background
@@ -190,6 +192,26 @@ def test_explainer__its_process__gives_way_to_all_others(lasting_site: Site, exp
     given_way = [stub for stub in stubs if stub.nice() == 10]
     assert given_way
     assert all(os.getsid(stub.pid) == stub.pid for stub in given_way)
+
+
+@pytest.mark.proof
+def test_explainer__after_a_restart__versions_serve_before_it_and_it_answers_when_ready(
+    lasting_site: Site, explain: Ask
+) -> None:
+    explain("binary-v1-explain", ROW)
+    lasting_site.put("binary-v1", lasting_site.upload("binary-v1"))
+    lasting_site.wait_for("binary-v1", "ready")
+    lasting_site.restart_triton()
+    lasting_site.wait_for("binary-v1", "ready")
+    seen = lasting_site.state("binary-v1-explain")["state"]
+    lasting_site.wait_for("binary-v1-explain", "ready")
+    began = time.monotonic()
+    explain("binary-v1-explain", ROW)
+    took = time.monotonic() - began
+    lasting_site.http.delete("/v1/entries/binary-v1")
+    print(f"first_explanation_s={took:.3f} while_serving={seen}")
+    assert seen == "loading"
+    assert took < Limits().explain_deadline_ms / 1_000
 
 
 def test_explainer__background_that_the_graph_refuses__fails_to_load(lasting_site: Site) -> None:
