@@ -27,6 +27,16 @@ def test_document__each_operation__says_what_goes_wrong(document: dict[str, Any]
     assert silent == []
 
 
+def test_document__each_post__takes_an_idempotency_key(document: dict[str, Any]) -> None:
+    posts = [path["post"] for path in document["paths"].values() if "post" in path]
+    deaf = [
+        one["operationId"]
+        for one in posts
+        if "Idempotency-Key" not in [given["name"] for given in one.get("parameters", [])]
+    ]
+    assert deaf == []
+
+
 def test_document__each_operation__is_described(document: dict[str, Any]) -> None:
     silent = [one["operationId"] for one in operations(document) if not one.get("description")]
     assert silent == []

@@ -30,6 +30,10 @@ PROBLEM = {
         },
     },
 }
+LOCATION = {
+    "description": "Where to look for the end of what was begun.",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
@@ -84,6 +88,8 @@ class ProblemSchema(AutoSchema):
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
         if operation is not None:
             operation["responses"].setdefault("default", _problem_answer())
+            if "202" in operation["responses"]:
+                operation["responses"]["202"]["headers"] = {"Location": LOCATION}
         return operation
 
 
