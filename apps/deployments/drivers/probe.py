@@ -20,8 +20,7 @@ from serving.labels import InvalidOutput, Labeller
 from serving.validation import CompiledSchema, InvalidFeatures, Row, compile_schema
 
 TIMEOUT_S = 10.0
-# The first explanation reads shap, which takes longer: asked again, it does not start anew, and
-# no worker waits for it all the while.
+# An explainer gives way to everything on its machine: no worker waits for it, it is asked again.
 EXPLAIN_TIMEOUT_S = 2.0
 ROWS = 8
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
