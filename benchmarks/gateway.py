@@ -9,7 +9,7 @@ The gateway is one process unless told otherwise and Triton several: on a machin
 other things the scheduler favours Triton, so the load average at the start is printed with the
 figures.
 
-    python -m benchmarks.gateway [--seconds 5] [--pairs 3] [--processes 1]
+    python -m benchmarks.gateway [--seconds 5] [--pairs 3] [--processes 1] [--grpc]
 """
 
 import argparse
@@ -34,11 +34,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--grpc", action="store_true", help="call Triton by gRPC, not by HTTP")
     options = parser.parse_args()
     site = rig.Rig()
     site.environment["GATEWAY_PROCESSES"] = str(options.processes)
     try:
-        prepare(site)
+        prepare(site, address=site.grpc_address if options.grpc else site.address)
         peak = measure(site, seconds=options.seconds, pairs=options.pairs)
         measure_half_load(site, peak, seconds=options.seconds, runs=options.pairs)
         measure_added_latency(site, seconds=options.seconds, pairs=options.pairs)
@@ -47,12 +48,12 @@ def main() -> None:
         site.stop()
 
 
-def prepare(site: rig.Rig) -> None:
-    """Two loaded versions, split 80/20, and a gateway that serves them."""
+def prepare(site: rig.Rig, *, address: str = "") -> None:
+    """Two loaded versions, split 80/20, and a gateway that serves them and calls `address`."""
     site.start()
     for number in (1, 2):
         rig.install_model(site.environment, number, bias=float(number))
-    address = site.grpc_address
+    address = address or site.address
     variants = [
         rig.variant(1, address),
         rig.variant(2, address, key="canary", role="canary"),

@@ -296,6 +296,7 @@ class Rig:
         self.environment = self.services.environment()
         self.port = self.services.ports["GATEWAY_HTTP"]
         self.triton_port = self.services.ports["TRITON_HTTP"]
+        self.address = self.environment["TRITON_URL"]
         self.grpc_address = self.environment["TRITON_GRPC_URL"]
 
     def start(self) -> "Rig":

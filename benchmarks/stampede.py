@@ -44,7 +44,7 @@ def prepare(site: rig.Rig) -> None:
     site.start()
     rig.install_model(site.environment, 1)
     spec = rig.endpoint(
-        [rig.variant(1, site.grpc_address)],
+        [rig.variant(1, site.address)],
         policy=Policy(cache=Cache()),
         limits=Limits(deadline_ms=int(PATIENCE_S * 1_000)),
     )

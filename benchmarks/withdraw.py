@@ -67,8 +67,8 @@ def _spec(site: rig.Rig, number: int) -> EndpointSpec:
     rollout = f"rollout:{number}"
     return rig.endpoint(
         (
-            rig.variant(1, site.grpc_address),
-            rig.variant(2, site.grpc_address, key="canary", role="canary"),
+            rig.variant(1, site.address),
+            rig.variant(2, site.address, key="canary", role="canary"),
         ),
         {"stable": 9_500, "canary": 500},
         phase=number + 1,

@@ -20,7 +20,7 @@ def models(services: PrivateServices, triton: str) -> str:
     environment = services.environment()
     for number in (1, 2):
         rig.install_model(environment, number, bias=float(number))
-    return environment["TRITON_GRPC_URL"]
+    return environment["TRITON_URL"]
 
 
 @pytest.fixture

@@ -3,16 +3,18 @@
 import asyncio
 import threading
 
+from contracts.addresses import parse_address
+
 
 class SlowLine(threading.Thread):
-    """Forwards TCP connections to `target` ("host:port"); `delay_s` holds answers back.
+    """Forwards TCP connections to `target` ("http://host:port"); `delay_s` holds answers back.
 
     As a context it listens on `address`.
     """
 
     def __init__(self, target: str) -> None:
         super().__init__(name="slow-line", daemon=True)
-        self._host, _, self._port = target.rpartition(":")
+        self._target = parse_address(target)
         self._listening = threading.Event()
         self._writers: list[asyncio.StreamWriter] = []
         self.address = ""
@@ -33,7 +35,7 @@ class SlowLine(threading.Thread):
     async def _serve(self) -> None:
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self.address = f"{self._target.scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._listening.set()
         await self._ended.wait()
         server.close()
@@ -45,7 +47,7 @@ class SlowLine(threading.Thread):
 
     async def _connect(self, near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         self._writers.append(answer)
-        far, ask = await asyncio.open_connection(self._host, int(self._port))
+        far, ask = await asyncio.open_connection(self._target.host, self._target.port)
         self._writers.append(ask)
         await asyncio.gather(self._pass_on(near, ask), self._hold_back(far, answer))
 

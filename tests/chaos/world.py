@@ -93,7 +93,7 @@ class World:
         self.own_triton = self.services.start_triton()
         environment = self.services.environment()
         rig.install_model(environment, 1, bias=1.0)
-        self.triton = environment["TRITON_GRPC_URL"]
+        self.triton = environment["TRITON_URL"]
 
     def kill_triton(self) -> None:
         """SIGKILL."""

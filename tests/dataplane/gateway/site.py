@@ -53,7 +53,7 @@ class Site:
     def __post_init__(self) -> None:
         self.environment = {**self.services.environment(), "GATEWAY_STATE": str(self.state)}
         self.port = self.services.ports["GATEWAY_HTTP"]
-        self.triton = self.environment["TRITON_GRPC_URL"]
+        self.triton = self.environment["TRITON_URL"]
         self.redis = redis.Redis.from_url(self.environment["REDIS_URL"])
 
     def start(self, **settings: str) -> None:

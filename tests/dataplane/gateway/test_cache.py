@@ -54,6 +54,18 @@ def test_predict__asked_again__answers_from_the_cache_under_an_id_of_its_own(cac
     assert cached.predict("u1", x0=0.75).json()["cache_hit"] is False
 
 
+def test_instances__equal_ones_in_a_list__are_one_row_at_triton(cached: Site) -> None:
+    serve(cached, Cache())
+    rows = total(cached, "batch_rows_total")
+    features = [rig.example(x0=0.5), *[rig.example(x0=0.25)] * 30, rig.example(x0=0.5)]
+    reply = cached.post("/v1/predict", {"model": "rig", "instances": features, "user_id": "u1"})
+    predictions = reply.json()["predictions"]
+    assert total(cached, "batch_rows_total") == rows + 2
+    assert [each["cache_hit"] for each in predictions].count(False) == 2
+    assert len({each["prediction_id"] for each in predictions}) == 32
+    assert len({each["prediction"] for each in predictions}) == 2
+
+
 def test_facts__hits__are_counted_and_recorded_as_hits(cached: Site) -> None:
     serve(cached, Cache(), phase=17)
     for _ in range(3):

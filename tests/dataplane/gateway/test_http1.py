@@ -6,13 +6,11 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from benchmarks import rig
 from dataplane.gateway import errors
 from dataplane.gateway.channel import Channel, open_channel
 from dataplane.gateway.errors import TritonError
 from dataplane.gateway.inference import Form, Input, Request
 from embedded.private import PrivateServices
-from tests.dataplane.gateway.site import Site, eventually
 
 FORM = Form("rig-v1", [Input("numeric", "FP32", (1, 8)), Input("code", "INT64", (1, 1))], ["p"])
 JSON = b'{"outputs":[{"name":"p","parameters":{"binary_data_size":2}}]}'
@@ -170,17 +168,3 @@ async def test_call__nobody_waits_for_it_any_more__its_connection_is_not_used_ag
         with pytest.raises(asyncio.CancelledError):
             await call
         assert not channel.connected
-
-
-def test_gateway__calls_triton_by_http__fails_and_recovers_as_by_grpc(
-    parts: PrivateServices, site: Site
-) -> None:
-    address = parts.environment()["TRITON_URL"]
-    site.serve(rig.endpoint([rig.variant(1, address)]), GATEWAY_PROBE_S="0.1")
-    assert site.predict().status == 200
-    assert site.predict(code=99).status == 502
-    with site.hanging_triton():
-        assert site.predict().status == 504
-        eventually(lambda: site.predict().status == 503, 15)
-    eventually(lambda: site.predict().status == 200)
-    assert f'address="{address}"' in site.get("/metrics").body.decode()

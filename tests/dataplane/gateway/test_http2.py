@@ -228,7 +228,8 @@ def test_call__answer_is_there_when_a_loop_held_up_sees_the_deadline__counts(
 def test_gateway__triton_killed_and_back__serves_again_by_itself(
     parts: PrivateServices, site: Site
 ) -> None:
-    site.serve()
+    address = parts.environment()["TRITON_GRPC_URL"]
+    site.serve(rig.endpoint([rig.variant(1, address)]))
     triton = next(each for each in parts.running if each.process.name == "triton")
     triton.kill()
     parts.running.remove(triton)

@@ -1,5 +1,6 @@
 """Rates: bursts, debts, and what the bucket holds after a while."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from benchmarks import rig
 from dataplane.gateway.limits import RateLimits, client_timeout
 from dataplane.gateway.problems import Refusal
+from dataplane.gateway.rates import SharedBuckets, empty
 
 
 def admitted(limits: RateLimits, now: float, tries: int = 1, **client: Any) -> int:
@@ -49,6 +51,21 @@ def test_rate__two_clients__do_not_share_a_bucket() -> None:
     limits.admit(rig.client("other", requests_per_second=1.0), 1.0)
     limits.keep_only(["other"])
     assert admitted(limits, 1.0, 1, requests_per_second=1.0) == 1
+
+
+def test_rate__two_processes_share_the_buckets__their_rates_add_up(tmp_path: Path) -> None:
+    path, client = tmp_path / "rates", {"requests_per_second": 10.0, "burst": 8}
+    empty(path)
+    shared = [SharedBuckets(path) for _ in range(2)]
+    one, other = (RateLimits(each) for each in shared)
+    assert [admitted(one, 100.0, 5, **client), admitted(other, 100.0, 9, **client)] == [5, 3]
+    assert admitted(one, 100.0, 1, name="second", **client) == 1
+    other.charge(rig.client(**client), 5)
+    assert admitted(one, 100.5, 1, **client) == 0
+    one.keep_only([])
+    assert admitted(one, 100.65, 9, **client) == 1
+    for each in shared:
+        each.close()
 
 
 @pytest.mark.parametrize("text", [b"", b"0", b"-5", b"1.5", b"soon", b"9999999999"])

@@ -23,7 +23,12 @@ GUARDRAIL = Guardrail(rollout="r1", candidate="canary", baseline="stable")
 
 @pytest.fixture
 def pair(site: Site) -> Iterator[Site]:
-    """Two processes that serve one version, and a recorder beside them."""
+    """Two processes that serve one version, and a recorder beside them.
+
+    Their second client, with the key "k2", may ask thirty times.
+    """
+    few = rig.client("few", "k2", requests_per_second=0.001, burst=30)
+    site.publisher.publish_clients(rig.client(), few, revision=2)
     site.publisher.publish(site.endpoint())
     site.start(GATEWAY_PROCESSES="2")
     recorder = start(rig.recorder_process(site.environment), log=site.state.parent / "recorder.log")
@@ -62,6 +67,9 @@ def test_processes__asked_many_times__both_answer_count_and_ship(pair: Site) -> 
     assert text.count("# TYPE switchyard_gateway_predictions_total counter") == 1
     assert all(f'connections{{process="{name}"}}' in text for name in NAMES)
     eventually(lambda: sum(counted(pair, name) for name in NAMES) == 60)
+    body = {"model": "rig", "features": rig.example()}
+    few = [pair.post("/v1/predict", body, key="k2").status for _ in range(60)]
+    assert (few.count(200), few.count(429)) == (30, 30)
     assert all(counted(pair, name) for name in NAMES)
 
 

@@ -18,7 +18,7 @@ from embedded.processes import Running, start
 from tests.dataplane.gateway.site import Site, eventually
 from tests.dataplane.gateway.test_lifecycle import Traffic
 
-NOBODY = "127.0.0.1:9"
+NOBODY = "http://127.0.0.1:9"
 PORTS = ("TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")
 
 
