@@ -2,10 +2,11 @@
 
 from django.urls import path, re_path
 
-from apps.registry.views import approvals, cards, catalogue, comparing, history, versions
+from apps.registry.views import approvals, cards, catalogue, comparing, history, policies, versions
 
 MODEL = "models/<str:name>"
 VERSION = f"{MODEL}/versions/<str:ref>"
+REQUEST = "approvals/<uuid:promotion_id>"
 
 urlpatterns = [
     path("models/", catalogue.model_list, name="model-list"),
@@ -22,10 +23,23 @@ urlpatterns = [
     path(f"{VERSION}/card.md", cards.file, name="version-card-file"),
     path(f"{VERSION}/<slug:tab>/", versions.version, name="version-tab"),
     path("approvals/", approvals.approval_list, name="approval-list"),
-    path("approvals/<uuid:promotion_id>/", approvals.approval, name="approval"),
+    path(f"{REQUEST}/", approvals.approval, name="approval"),
+    path(f"{REQUEST}/pulse", approvals.pulse, name="approval-pulse"),
+    path(f"{REQUEST}/checks", approvals.rerun, name="approval-rerun"),
+    path(f"{REQUEST}/checks/<str:check>/waive", approvals.waive, name="approval-waive"),
+    path(f"{REQUEST}/comments", approvals.comment, name="approval-comment"),
+    path(
+        f"{REQUEST}/comments/<uuid:comment_id>",
+        approvals.comment_edit,
+        name="approval-comment-edit",
+    ),
     re_path(
-        r"^approvals/(?P<promotion_id>[0-9a-f-]{36})/(?P<decision>approve|reject|withdraw)$",
+        r"^approvals/(?P<promotion_id>[0-9a-f-]{36})/(?P<decision>approve|reject|withdraw|break-glass)$",
         approvals.decide,
         name="approval-decide",
     ),
+    path("policies/", policies.policies, name="policy-list"),
+    path("policies/set", policies.set_rules, name="policy-set"),
+    path("freezes/add", policies.freeze_add, name="freeze-add"),
+    path("freezes/<int:freeze_id>/cancel", policies.freeze_cancel, name="freeze-cancel"),
 ]

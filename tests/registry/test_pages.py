@@ -169,10 +169,13 @@ def test_approval_list__empty_and_full__by_state(
     grace: Window, request_of_ada: PromotionRequest
 ) -> None:
     assert "flights v1 → staging" in grace.read("/approvals/")
-    assert "None rejected" in grace.read("/approvals/?state=rejected")
+    assert "flights v1 → staging" in grace.read("/approvals/?box=mine&team=ops&tier=standard")
+    assert "No request fits these filters" in grace.read("/approvals/?model=fraud")
+    assert "Nothing was decided yet" in grace.read("/approvals/?box=decided")
+    assert "You have asked for nothing" in grace.read("/approvals/?box=asked")
     grace.send(decide(request_of_ada, "reject"), reason="too early")
     assert "Nothing waits" in grace.read("/approvals/")
-    assert "flights v1 → staging" in grace.read("/approvals/?state=all")
+    assert "flights v1 → staging" in grace.read("/approvals/?box=decided&state=rejected")
 
 
 def test_approval_page__approver__reads_evidence_and_may_sign(
@@ -181,7 +184,7 @@ def test_approval_page__approver__reads_evidence_and_may_sign(
     page = grace.read(f"/approvals/{request_of_ada.pk}/")
     assert "1 of 1 checks pass" in page
     assert "Approve…" in page
-    assert f"You sign digest {request_of_ada.digest[:12]}" in page
+    assert f"You sign digest {request_of_ada.signed_digest()[:12]}" in page
 
 
 def test_approval_page__requester__told_why_not_and_may_withdraw(
