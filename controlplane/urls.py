@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from apps.accounts.access import Permission
 from apps.deployments.api.views import Deploy
@@ -21,8 +21,8 @@ class SchemaView(SpectacularAPIView):
     permissions = {"GET": Permission.VIEW}
 
 
-class DocsView(SpectacularSwaggerView):
-    """The OpenAPI document, to read and try."""
+class DocsView(SpectacularSwaggerSplitView):
+    """The OpenAPI document, to read and try; its script has an address of its own."""
 
     permissions = {"GET": Permission.VIEW}
 

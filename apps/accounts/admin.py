@@ -1,17 +1,74 @@
 """Admin pages of people, programs and tokens."""
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.accounts import services
-from apps.accounts.models import Membership, ServiceAccount, Team, Token, User
+from apps.accounts.models import Membership, ServiceAccount, Session, Team, Token, User
 from apps.accounts.principals import principal_of
 from apps.events.administration import ReadOnlyAdmin
 
-# Roles in teams decide; Django's groups mean nothing here.
-admin.site.unregister(Group)
+# Roles in teams decide: Django's groups mean nothing here. The rest of what django-allauth brings
+# is of ways to sign in that we do not have, or shows secrets.
+for unwanted in (Group, EmailAddress, SocialApp, SocialToken, SocialAccount, Authenticator):
+    if admin.site.is_registered(unwanted):
+        admin.site.unregister(unwanted)
+
+
+@admin.register(SocialAccount)
+class IdentityAdmin(ReadOnlyAdmin):
+    """Accounts at the identity provider, by which people sign in."""
+
+    list_display = ("user", "provider", "uid", "last_login", "date_joined")
+    list_select_related = ("user",)
+    search_fields = ("user__username", "uid")
+    fields = (*list_display, "extra_data")
+
+
+@admin.register(Authenticator)
+class AuthenticatorAdmin(ReadOnlyAdmin):
+    """One-time and recovery codes, without their secrets."""
+
+    list_display = ("user", "type", "created_at", "last_used_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    fields = list_display
+
+
+@admin.register(AccessAttempt)
+class FailedSignInAdmin(ReadOnlyAdmin):
+    """Failed sign-ins by name and address; ten lock the pair out for a while."""
+
+    list_display = ("username", "ip_address", "failures_since_start", "attempt_time")
+    search_fields = ("username", "ip_address")
+    fields = (*list_display, "user_agent", "path_info")
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Who is signed in, without the keys."""
+
+    list_display = ("user", "created_at", "seen_at", "expire_date")
+    list_select_related = ("user",)
+    fields = list_display
+    actions = ("sign_out",)
+
+    @admin.action(description="Sign out everywhere", permissions=["view"])
+    def sign_out(self, request: HttpRequest, rows: QuerySet[Session]) -> None:
+        """End every session of the people chosen."""
+        actor = principal_of(request)
+        people = User.objects.filter(sessions__in=rows).distinct()
+        self.perform(
+            request,
+            people,
+            lambda user, reason: services.end_sessions(actor=actor, user=user, reason=reason),
+        )
 
 
 @admin.register(User)
@@ -65,6 +122,7 @@ class ServiceAccountAdmin(ReadOnlyAdmin):
         "tier",
         "budget",
         "disabled_at",
+        "orphaned_at",
     )
     list_filter = ("team", "role", "tier")
     list_select_related = ("team", "responsible")

@@ -19,6 +19,7 @@ from apps.accounts.access import (
 )
 from apps.accounts.errors import AlreadyDone, NameTaken, PermissionDenied
 from apps.accounts.models import TIER_PATTERN, ServiceAccount, Team, Token, User
+from apps.accounts.names import check_key
 from apps.accounts.principals import TOKEN_PREFIX, token_digest
 from apps.events.errors import Invalid
 from apps.events.services import record
@@ -58,6 +59,7 @@ def create_service_account(
     Raises Invalid (a role that only humans hold, an inactive human, limits), NameTaken.
     """
     authorise(actor, Permission.ADMINISTER, team_key=team.key)
+    check_key(name, field="name")
     _check_account(role, responsible)
     _check_limits(role, limits)
     try:

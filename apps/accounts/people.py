@@ -17,6 +17,7 @@ from apps.accounts.access import (
 )
 from apps.accounts.errors import AlreadyDone, NameTaken
 from apps.accounts.models import Membership, ServiceAccount, Session, Team, User
+from apps.accounts.names import check_key
 from apps.events.errors import Invalid, NotFound
 from apps.events.services import record
 
@@ -142,8 +143,14 @@ def end_sessions(*, actor: Principal, user: User, reason: str = "", keep: str = 
 
 @transaction.atomic
 def create_team(*, actor: Principal, key: str, name: str) -> Team:
-    """Add a team; the person who makes it is its first administrator."""
+    """Add a team; the person who makes it is its first administrator.
+
+    Raises Invalid for a key that no address can hold, NameTaken.
+    """
     authorise_anywhere(actor, Permission.ADMINISTER)
+    check_key(key, field="key")
+    if not name.strip():
+        raise Invalid("give the team a name", field="name")
     try:
         with transaction.atomic():
             team = Team.objects.create(key=key, name=name)

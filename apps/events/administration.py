@@ -1,10 +1,12 @@
 """What every admin page stands on: staff look; changes go through services, by actions."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django import forms
-from django.contrib import messages
+from django.apps import apps
+from django.contrib import admin, messages
 from django.db import models
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -13,6 +15,11 @@ from unfold.forms import ActionForm
 from apps.events.errors import DomainError
 
 M = TypeVar("M", bound=models.Model)
+
+# What no page shows, whoever looks: secrets, and what proves that somebody holds one.
+KEPT_BACK = re.compile(r"secret|password|session_key|session_data")
+MOST_COLUMNS = 6
+LONG = (models.JSONField, models.TextField, models.BinaryField)
 
 
 class ReasonActionForm(ActionForm):  # type: ignore[misc]  # unfold is untyped
@@ -64,3 +71,35 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]  # unfold is untyped
                 self.message_user(request, f"{row}: {error.detail}", messages.ERROR)
             else:
                 self.message_user(request, f"{row}: done.", messages.SUCCESS)
+
+
+def register_the_rest() -> None:
+    """Give every table of ours that no `admin.py` names a page to look at it.
+
+    Tables with a key of several columns have none: Django's admin cannot address their rows.
+    """
+    for config in apps.get_app_configs():
+        if config.name.startswith("apps."):
+            for model in config.get_models():
+                if not admin.site.is_registered(model) and addressable(model):
+                    admin.site.register(model, _page_of(model))
+
+
+def addressable(model: type[models.Model]) -> bool:
+    """Whether one column is the key of the table's rows."""
+    return not isinstance(model._meta.pk, models.CompositePrimaryKey)
+
+
+def _page_of(model: type[models.Model]) -> type[ReadOnlyAdmin]:
+    shown = [one for one in model._meta.concrete_fields if not KEPT_BACK.search(one.name)]
+    short = [one for one in shown if not isinstance(one, LONG)]
+    return type(
+        f"{model.__name__}Admin",
+        (ReadOnlyAdmin,),
+        {
+            "__doc__": model._meta.verbose_name_plural,
+            "list_display": tuple(one.name for one in short[:MOST_COLUMNS]) or ("__str__",),
+            "list_select_related": tuple(one.name for one in short if one.is_relation) or False,
+            "fields": tuple(one.name for one in shown if one.editable or one.primary_key),
+        },
+    )

@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         address = urlsplit(self.path)
-        pages = {
+        pages: dict[str, Callable[[], dict[str, Any]]] = {
             "/.well-known/openid-configuration": self.provider.discovery,
             "/keys": self.provider.keys,
             "/userinfo": lambda: self.provider.claims,

@@ -19,6 +19,9 @@ PUBLIC = {
     "sign-in": "where one signs in",
     "sign-out": "ends a session that need not be there",
     "admin-sign-in": "sends to sign-in",
+    "mfa_authenticate": "the second step of signing in",
+    "openid_connect_login": "to the identity provider",
+    "openid_connect_callback": "back from it, with a state that must be the session's",
 }
 NOTHING = uuid.UUID(int=0)
 BY_CONVERTER = {"int": 1, "uuid": NOTHING, "slug": "nothing", "str": "nothing", "path": "nothing"}
