@@ -6,3 +6,9 @@ class RegistryConfig(AppConfig):
 
     name = "apps.registry"
     label = "registry"
+
+    def ready(self) -> None:
+        """Make this floor's checks known."""
+        from apps.registry.checks.own import register_own
+
+        register_own()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 from django.db import transaction
 
@@ -83,6 +84,8 @@ def run_guarded(check: Check, context: CheckContext) -> CheckResult:
     try:
         with transaction.atomic():
             return check.run(context)
+    except msgspec.ValidationError as error:
+        return CheckResult(Verdict.ERROR, f"the policy's settings make no sense: {error}")
     except Exception as error:  # a plugin's: whatever it raises is its finding
         log.exception("check.broke_off", check=check.name, version=context.version.version_key)
         return CheckResult(Verdict.ERROR, f"the check broke off: {type(error).__name__}")

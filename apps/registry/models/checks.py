@@ -115,7 +115,9 @@ class CheckRun(models.Model):
 class EvidenceFile(models.Model):
     """A small file that checks read, kept with the version: an evaluation table, requirements.
 
-    It was copied once, from where the version came or by whoever uploaded it, and is not changed.
+    It was copied once, from where the version came, and is not changed. `summary` is what was
+    counted in it: an `apps.registry.evaluation.table.Evaluated`, or {"requirements"}; {"fault"}
+    says why it could not be read.
     """
 
     version = models.ForeignKey(
@@ -125,6 +127,7 @@ class EvidenceFile(models.Model):
     uri = models.CharField(max_length=500)
     digest = models.CharField(max_length=64)
     size_bytes = models.PositiveBigIntegerField()
+    summary = models.JSONField(default=dict, blank=True)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
 

@@ -29,6 +29,7 @@ from apps.registry.models import (
     Validation,
     ValidationState,
 )
+from apps.registry.services.gathering import gather_evidence
 from apps.registry.services.leases import renewed
 from apps.registry.services.readiness import require_ready
 from apps.registry.services.staging import lock_version
@@ -84,6 +85,7 @@ def run_validation(*, validation_id: UUID) -> None:
         return
     try:
         with renewed(partial(_renew, validation), every_s=RENEWAL_S):
+            gather_evidence(version=validation.version)
             checks = _examine(validation.version)
     except ArtifactStoreUnavailable as error:
         _release(validation)
