@@ -198,7 +198,9 @@ class SpoolWriter:
         boot: str,
         segment_bytes: int = 4_194_304,
         fsync: str = "none",
+        sync: Callable[[int], None] = os.fsync,
     ) -> None:
+        self._sync = sync
         self._gateway, self._boot = gateway, boot
         self._segment_bytes, self._fsync = segment_bytes, fsync
         self._directory, self._lock = _claim(root, boot)
@@ -247,7 +249,7 @@ class SpoolWriter:
             return
         try:
             if self._fsync != "none":
-                os.fsync(self._file)
+                self._sync(self._file)
             self._path(OPEN).rename(self._path(SEALED))
         except OSError:
             return
@@ -283,7 +285,7 @@ class SpoolWriter:
             if os.write(self._file, data) != len(data):
                 raise OSError("short write")
             if self._fsync == "always":
-                os.fsync(self._file)
+                self._sync(self._file)
         except OSError:
             self._contexts = {}
             os.ftruncate(self._file, self._size)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,19 @@ def test_seal__with_and_without_facts__numbers_segments_without_gaps(tmp_path: P
         out.seal()
     names = sorted(path.name for path in (tmp_path / "boot-1").glob("*.seg"))
     assert names == ["000000000001.seg", "000000000002.seg", "000000000003.seg"]
+    out.close()
+
+
+@pytest.mark.parametrize(("policy", "times"), [("none", 0), ("seal", 1), ("always", 5)])
+def test_fsync__each_policy__pays_as_often_as_it_says(
+    tmp_path: Path, policy: str, times: int
+) -> None:
+    synced: list[int] = []
+    out = writer(tmp_path, fsync=policy, sync=synced.append)
+    for _ in range(3):
+        add(out)
+    out.seal()
+    assert len(synced) == times  # always: the header, three facts, and the seal
     out.close()
 
 

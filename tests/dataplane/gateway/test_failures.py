@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from benchmarks import rig
 from contracts.routing import OVERRIDES_KEY, Guardrail, Limits, Override
+from serving.guardrail import Guardrail as Wealth
 from tests.dataplane.gateway.site import Site, eventually
 
 GUARDRAIL = Guardrail(rollout="r1", candidate="canary", baseline="stable", alpha=0.01)
@@ -108,6 +110,22 @@ def test_guardrail__candidate_fails__withdraws_it_and_serves_the_baseline(site: 
     assert {each.variant for each in failures if each.at < withdrawn_at} == {"canary"}
     assert {failure.share for failure in failures} == {0.2}
     assert len({failure.unit for failure in failures}) == len(failures)
+
+
+@pytest.mark.proof
+def test_guardrail__evidence_crosses__withdraws_within_a_tenth_of_a_second(site: Site) -> None:
+    site.serve(site.canary(2_000, guardrails=(GUARDRAIL,)))
+    fail_canary(site)
+    withdrawn_at = reported(site).at
+    wealth = Wealth(alpha=GUARDRAIL.alpha)
+    seen = sorted((each for batch in site.batches() for each in batch.failures), key=lambda f: f.at)
+    crossed_at = next(
+        each.at
+        for each in seen
+        if wealth.observe(each.variant == "canary", each.share) >= 1 / GUARDRAIL.alpha
+    )
+    print(f"withdrawn_after_ms={(withdrawn_at - crossed_at) * 1_000:.1f}")
+    assert withdrawn_at - crossed_at <= 0.1
 
 
 def test_guardrail__both_fail_alike__withdraws_nobody(site: Site) -> None:
