@@ -196,6 +196,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Switchyard",
     "DESCRIPTION": "The control plane for model traffic.",
     "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": r"/api/(v1|[0-9.]+)",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["apps.accounts.api.permissions.RoutePermission"],
     "PREPROCESSING_HOOKS": ["apps.accounts.api.openapi.leave_out_short_addresses"],

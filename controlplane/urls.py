@@ -55,6 +55,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
+    path("", include("apps.registry.protocol.urls")),
     path("v1/models/<str:model>/deploy", Deploy.as_view(), name="deploy"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),

@@ -8,7 +8,7 @@ class RegistryConfig(AppConfig):
     label = "registry"
 
     def ready(self) -> None:
-        """Make this floor's checks known."""
-        from apps.registry.checks.own import register_own
+        """Let texts be compared by SQL's patterns."""
+        from apps.registry.protocol import lookups
 
-        register_own()
+        lookups.register()

@@ -71,11 +71,11 @@ def deploy(
             Deployment(
                 version=version,
                 target=target or default_target(),
-                entry=f"{version.model.name}-v{version.number}",
+                entry=version.entry_name,
                 replicas=replicas,
                 instance_type=instance_type,
                 traffic_percentage=traffic_percentage,
-                endpoint_name=version.model.name,
+                endpoint_name=version.model.endpoint_name,
                 reason=reason,
                 created_by=actor.key,
                 state_entered_at=timezone.now(),

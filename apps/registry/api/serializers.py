@@ -7,6 +7,7 @@ from rest_framework import serializers
 from apps.accounts.api.base import ReasonInput, StrictSerializer
 from apps.events.columns import choices
 from apps.registry.models import (
+    NAME_LENGTH,
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
@@ -44,7 +45,7 @@ class ModelSerializer(serializers.ModelSerializer[RegisteredModel]):
 class NewModelSerializer(StrictSerializer):
     """Registers a model. `owner` is a username, by default whoever asks."""
 
-    name = serializers.CharField(max_length=63)
+    name = serializers.CharField(max_length=NAME_LENGTH)
     team = serializers.CharField(max_length=60)
     tier = serializers.ChoiceField(choices=choices(Tier), default=Tier.STANDARD.value)
     description = serializers.CharField(default="", allow_blank=True, max_length=20_000)

@@ -1,7 +1,14 @@
 """Every write of the registry."""
 
+from apps.registry.services.aliases import delete_alias, set_alias
 from apps.registry.services.calling import answer_callback, resume_checks, run_checks
-from apps.registry.services.catalogue import register_model, update_model
+from apps.registry.services.cards import write_card
+from apps.registry.services.catalogue import (
+    delete_model,
+    register_model,
+    rename_model,
+    update_model,
+)
 from apps.registry.services.checking import rerun_checks, waive_check
 from apps.registry.services.commenting import comment, edit_comment
 from apps.registry.services.deciding import break_glass
@@ -23,6 +30,12 @@ from apps.registry.services.promoting import (
 )
 from apps.registry.services.readiness import require_ready
 from apps.registry.services.staging import archive, deprecate, reinstate
+from apps.registry.services.tags import (
+    delete_model_tag,
+    delete_version_tag,
+    set_model_tag,
+    set_version_tag,
+)
 from apps.registry.services.taking_over import (
     cancel_takeover,
     register_version,
@@ -34,6 +47,7 @@ from apps.registry.services.validating import (
     run_validation,
     start_validation,
 )
+from apps.registry.services.versions import delete_version, register_source, update_version
 
 __all__ = [
     "add_check_hook",
@@ -42,19 +56,26 @@ __all__ = [
     "approve",
     "archive",
     "await_version",
-    "cancel_takeover",
     "break_glass",
     "cancel_freeze",
+    "cancel_takeover",
     "comment",
+    "delete_alias",
+    "delete_model",
+    "delete_model_tag",
+    "delete_version",
+    "delete_version_tag",
     "deprecate",
     "disable_check_hook",
     "edit_comment",
     "expire_requests",
     "import_version",
     "register_model",
+    "register_source",
     "register_version",
     "reinstate",
     "reject",
+    "rename_model",
     "request_promotion",
     "require_ready",
     "rerun_checks",
@@ -63,11 +84,16 @@ __all__ = [
     "resume_validations",
     "run_checks",
     "run_validation",
+    "set_alias",
     "set_ladder",
+    "set_model_tag",
     "set_policy",
+    "set_version_tag",
     "start_validation",
     "take_over",
     "update_model",
+    "update_version",
     "waive_check",
     "withdraw",
+    "write_card",
 ]
