@@ -29,14 +29,24 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """How often a feature was wrong in one way, in requests that were refused for it."""
+
+    feature: str
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Answers:
-    """Exact counts of some time; `kinds` are in the order of the chain."""
+    """Exact counts of some time; `kinds` are in the order of the chain, `faults` the most first."""
 
     requests: int
     failed: int
     cache_hits: int
     fallbacks: int
     kinds: tuple[Kind, ...]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def hit_rate(self) -> float | None:
@@ -63,7 +73,17 @@ def answers_of(endpoint_name: str, since: datetime, until: datetime) -> Answers:
             for kind, words in KINDS.items()
             if counts.get(kind)
         ),
+        faults=_faults(totals.feature_faults),
     )
+
+
+def _faults(found: dict[str, dict[str, int]]) -> tuple[Fault, ...]:
+    faults = [
+        Fault(feature, kind, count)
+        for feature, kinds in found.items()
+        for kind, count in kinds.items()
+    ]
+    return tuple(sorted(faults, key=lambda each: (-each.count, each.feature, each.kind)))
 
 
 def panel(found: Endpoint) -> dict[str, Any]:

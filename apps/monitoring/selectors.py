@@ -214,21 +214,38 @@ def exposure_counts(experiment_key: str) -> dict[str, VariantExposures]:
 def endpoint_totals(endpoint_name: str, since: datetime, until: datetime) -> EndpointTotals:
     """An endpoint's sums, what was rejected included."""
     found = traffic(endpoint_name, since, until).values()
-    rejected = (
-        RejectedWindow.objects.filter(
-            endpoint=endpoint_name, started_at__gte=since, started_at__lt=until, count__gt=0
-        )
-        .values_list("reason")
-        .annotate(total=Sum("count"))
-    )
+    rejected, faults = _refused(endpoint_name, since, until)
     return EndpointTotals(
         requests=sum(variant.requests for variant in found),
         failed=sum(variant.failed for variant in found),
         cache_hits=sum(variant.cache_hits for variant in found),
         fallbacks=sum(variant.fallbacks for variant in found),
         fallback_kinds=_summed(variant.fallback_kinds for variant in found),
-        rejected=dict(rejected),
+        rejected=rejected,
+        feature_faults=faults,
     )
+
+
+def _refused(
+    endpoint_name: str, since: datetime, until: datetime
+) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Refused requests by reason, and every fault of their features by feature and kind."""
+    rows = (
+        RejectedWindow.objects.filter(
+            endpoint=endpoint_name, started_at__gte=since, started_at__lt=until
+        )
+        .values_list("reason", "feature")
+        .annotate(requests=Sum("count"), all_faults=Sum("faults"))
+        .order_by("feature", "reason")
+    )
+    requests: dict[str, int] = {}
+    faults: dict[str, dict[str, int]] = {}
+    for reason, feature, refused, found in rows:
+        if refused:
+            add_counts(requests, {reason: refused})
+        if found:
+            add_counts(faults.setdefault(feature, {}), {reason.removeprefix("feature_"): found})
+    return requests, faults
 
 
 def ingest_state() -> IngestState:

@@ -115,7 +115,11 @@ class VariantSeries:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointTotals:
-    """An endpoint's sums over some time; `rejected` were refused before any variant saw them."""
+    """An endpoint's sums over some time; `rejected` were refused before any variant saw them.
+
+    `feature_faults`: what was wrong with each feature, by kind of fault; "" is a feature that the
+    schema does not have.
+    """
 
     requests: int
     failed: int
@@ -123,6 +127,7 @@ class EndpointTotals:
     fallbacks: int
     fallback_kinds: dict[str, int]
     rejected: dict[str, int]
+    feature_faults: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def availability(self) -> float | None:

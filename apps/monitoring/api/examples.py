@@ -16,7 +16,8 @@ TRAFFIC = OpenApiExample(
             "fallbacks": 3,
             "fallbacks_by_kind": {"stale": 2, "default": 1, "503": 1},
             "availability": 0.998,
-            "rejected": {"type": 3},
+            "rejected": {"feature_type": 3},
+            "feature_faults": {"distance": {"type": 3, "range": 1}},
         },
         "variants": [
             {

@@ -72,7 +72,8 @@ class TotalsSerializer(serializers.Serializer[Any]):
     """All variants together; `rejected` (by reason) reached none of them.
 
     Of `fallbacks_by_kind` "stale", "variant" and "default" make up `fallbacks`; "503" are errors
-    for which nothing stood in.
+    for which nothing stood in. `feature_faults` are by feature and kind of fault; "" is a feature
+    that the schema does not have.
     """
 
     requests = serializers.IntegerField()
@@ -82,6 +83,7 @@ class TotalsSerializer(serializers.Serializer[Any]):
     fallbacks_by_kind = _kinds(source="fallback_kinds")
     availability = serializers.FloatField(allow_null=True)
     rejected = serializers.DictField(child=serializers.IntegerField())
+    feature_faults = serializers.DictField(child=_kinds())
 
 
 class TrafficSerializer(serializers.Serializer[Any]):
