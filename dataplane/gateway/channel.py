@@ -202,6 +202,7 @@ class HttpChannel:
         self.address = text
         self.rows = 0
         self._dialler = Dialler(address, tls)
+        self._loop = asyncio.get_running_loop()
         self._host = b"Host: %b\r\n" % address.authority.encode()
         self._idle: list[http1.Connection] = []
         self._closed = False
@@ -269,27 +270,32 @@ class HttpChannel:
 
         The server may have closed it while the request was on its way: then a new one is asked.
         """
-        ends = reply.get_loop().time() + seconds
+        ends = self._loop.time() + seconds
         try:
-            answer = await connection.answered(reply)
+            answer = await reply
         except Lost as error:
             if error.heard:
                 raise
-            return await self._ask_anew(data, ends - reply.get_loop().time())
+            return await self._ask_anew(data, ends - self._loop.time())
+        finally:
+            connection.let_go(reply)
         self._keep(connection)
         return answer
 
     async def _ask_anew(self, data: bytes, seconds: float) -> http1.Answer:
         """Ask over a new connection. Raises TritonError."""
         opening = self._dialler.begin(http1.Connection)
-        ends = opening.get_loop().time() + seconds
+        ends = self._loop.time() + seconds
         try:
             connection = await self._dialler.wait(opening, seconds)
         except (TritonError, asyncio.CancelledError):
             opening.add_done_callback(self._opened_late)
             raise
-        reply = connection.send(data, ends - opening.get_loop().time())
-        answer = await connection.answered(reply)
+        reply = connection.send(data, ends - self._loop.time())
+        try:
+            answer = await reply
+        finally:
+            connection.let_go(reply)
         self._keep(connection)
         return answer
 

@@ -46,20 +46,17 @@ class Connection(asyncio.Protocol):
         return self.usable and self._reply is None
 
     def send(self, request: bytes, seconds: float) -> "asyncio.Future[Answer]":
-        """Send a request now. The future raises TritonError; `answered` is to await it."""
+        """Send a request now. The future raises TritonError; `let_go` of it in any case."""
         reply = self._reply = self._loop.create_future()
         self._heard = False
         self._transport.write(request)
         self._timer = self._loop.call_later(seconds, self._expire)
         return reply
 
-    async def answered(self, reply: "asyncio.Future[Answer]") -> Answer:
-        """The answer. Who stops waiting leaves a connection on which it may still come: its end."""
-        try:
-            return await reply
-        finally:
-            if self._reply is reply:
-                self.abort()
+    def let_go(self, reply: "asyncio.Future[Answer]") -> None:
+        """Nobody waits for it any more: a connection on which it may still come ends."""
+        if self._reply is reply:
+            self.abort()
 
     def close(self) -> None:
         """Close at once when nothing is under way, else after the answer."""

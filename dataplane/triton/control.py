@@ -2,10 +2,18 @@
 
 import http.client
 import json
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from contracts.addresses import parse_address
+
 CONTROL_HEADER = "triton-switchyard-control"
+CONTROL_METADATA = f"triton-grpc-protocol-{CONTROL_HEADER}"
+SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 PROBE_TIMEOUT_S = 5.0
 
 
@@ -22,9 +30,15 @@ class LoadFailed(Exception):
 
 
 class TritonControl:
-    """Blocking calls, made from threads; one connection per call."""
+    """Blocking calls, made from threads; one connection per call.
 
-    def __init__(self, url: str, key: str, load_timeout_s: float) -> None:
+    With a `grpc_address` entries are loaded by gRPC: over HTTP, Triton answers none of the
+    predictions that came by the same one of its few threads until the load is over.
+    """
+
+    def __init__(self, url: str, key: str, load_timeout_s: float, grpc_address: str = "") -> None:
+        self._key = key
+        self._grpc = parse_address(grpc_address) if grpc_address else None
         parts = urlsplit(url)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or 8000
@@ -43,6 +57,9 @@ class TritonControl:
 
         Raises LoadFailed, LoadInterrupted or TritonAway.
         """
+        if self._grpc is not None:
+            self._load_by_grpc(entry, self._grpc.host, self._grpc.port)
+            return
         path = f"/v2/repository/models/{entry}/load"
         status, body = self._post(path, {}, self._load_timeout_s)
         if status == 503:
@@ -55,6 +72,22 @@ class TritonControl:
         status, body = self._post(f"/v2/repository/models/{entry}/unload", {}, PROBE_TIMEOUT_S)
         if status >= 500:
             raise TritonAway(_reason(status, body))
+
+    def _load_by_grpc(self, entry: str, host: str, port: int) -> None:
+        try:
+            socket.create_connection((host, port), PROBE_TIMEOUT_S).close()
+        except OSError as error:
+            raise TritonAway(f"Triton is away: {error}") from error
+        request = service_pb2.RepositoryModelLoadRequest(model_name=entry)
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
+            stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+            metadata = ((CONTROL_METADATA, self._key),)
+            try:
+                stub.RepositoryModelLoad(request, timeout=self._load_timeout_s, metadata=metadata)
+            except grpc.RpcError as error:
+                if error.code() in SILENT:
+                    raise LoadInterrupted(f"Triton fell silent: {error.details()}") from error
+                raise LoadFailed(error.details()) from error
 
     def _post(self, path: str, body: object, timeout_s: float) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)

@@ -19,7 +19,10 @@ def build(settings: PullerSettings) -> PullerApi:
         repository=LocalRepository(settings.triton_repository, settings.state),
         source=ObjectSource(settings),
         triton=TritonControl(
-            settings.triton_url, settings.triton_control_key, settings.puller_load_timeout_s
+            settings.triton_url,
+            settings.triton_control_key,
+            settings.puller_load_timeout_s,
+            settings.triton_grpc_url,
         ),
     )
     return PullerApi(puller, settings.puller_token)

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings
 class PullerSettings(BaseSettings):
     """Names are those of the environment, in lower case.
 
+    `triton_grpc_url` is what entries are loaded by, so that predictions over HTTP go on meanwhile.
     `puller_listen` ("host:port") is what the puller binds, `puller_url` what others call it;
     without the first the second serves for both. `puller_state` holds what must survive a
     restart and lies on the same file system as the repository, so that entries move by rename.
@@ -17,6 +18,7 @@ class PullerSettings(BaseSettings):
 
     triton_repository: Path
     triton_url: str
+    triton_grpc_url: str = ""
     triton_control_key: str = Field(repr=False)
     puller_url: str
     puller_token: str = Field(min_length=16, repr=False)
