@@ -84,6 +84,16 @@ class ArtifactStore:
         return digest.hexdigest()
 
 
+def digest_of_file(file: BinaryIO) -> tuple[str, int]:
+    """SHA-256 hex and size in bytes of all that is in the file."""
+    file.seek(0)
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    return digest.hexdigest(), size
+
+
 @contextmanager
 def _errors() -> Iterator[None]:
     try:

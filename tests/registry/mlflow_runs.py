@@ -1,6 +1,7 @@
 """Runs in a real MLflow server, logged by MLflow's own client."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from tests.registry.factories import EXAMPLE
@@ -79,4 +80,18 @@ def log_files(uri: str, files: dict[str, str]) -> str:
     run_id = str(client.create_run(experiment_id).info.run_id)
     for name, text in files.items():
         client.log_text(run_id, text, f"model/{name}")
+    return run_id
+
+
+def log_folder(uri: str, folder: Path) -> str:
+    """A run that holds what lies in the folder under "model"; its id."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("registry-files")
+    experiment_id = (
+        experiment.experiment_id if experiment else client.create_experiment("registry-files")
+    )
+    run_id = str(client.create_run(experiment_id).info.run_id)
+    client.log_artifacts(run_id, str(folder), "model")
     return run_id

@@ -1,23 +1,26 @@
 """Bringing an artifact in: from where it was logged into our store, with its schema."""
 
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+import msgspec
 from django.conf import settings
 
 from apps.registry import background
-from apps.registry.artifacts import ArtifactStore
+from apps.registry.artifacts import ArtifactStore, digest_of_file
 from apps.registry.background import Background
-from apps.registry.errors import SchemaMismatch, UnreadableArtifact
+from apps.registry.errors import Invalid, SchemaMismatch, UnreadableArtifact
+from apps.registry.intake.converting import convert, prove
 from apps.registry.intake.describing import describe, fit_schema
 from apps.registry.intake.logged import MAX_ARTIFACT, Logged, read_logged
 from apps.registry.intake.order import Order
 from apps.registry.intake.progress import Progress
+from apps.registry.intake.ways import Way, graph_of_signature, way_of
 from apps.registry.mlflow.client import Copied, MlflowClient
 from apps.registry.model_schema import Mismatch
-from apps.registry.models import ModelVersion
+from apps.registry.models import ModelVersion, digest_of
 from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
 from contracts.schema import ModelSchema
 
@@ -84,15 +87,67 @@ class Work:
             source = client.source(self.order.source, self.order.run_id)
             logged = read_logged(client, source)
             describe(self.version, logged, self.order)
-            path = self.place / "model.onnx"
-            copied = self._fetch(client, logged, logged.mlmodel.data, path)
+            way = way_of(logged.mlmodel, logged.files)
+            if way.kind == "opaque":
+                self._keep_as_it_is(client, logged, way)
+                return
+            suffix = PurePosixPath(way.data).suffix
+            name = "model.onnx" if way.kind == "onnx" else f"source{suffix}"
+            copied = self._fetch(client, logged, way.data, self.place / name)
+        if way.kind == "convert":
+            self._convert(logged, self.place / name, copied)
+        else:
+            self._take(logged, self.place / name)
+
+    def _take(self, logged: Logged, path: Path) -> ModelSchema:
+        """An ONNX file on disk: its schema, its place in the store, its sample."""
         with path.open("rb") as file:
-            graph = self._graph(file, copied.size)
-            schema = fit_schema(self.version, graph)
+            schema = fit_schema(self.version, self._graph(file, path.stat().st_size))
             sample = _background(logged, schema)
-            self._keep(file, copied)
+            self._keep(file)
         if sample is not None:
             self._keep_sample(sample)
+        return schema
+
+    def _convert(self, logged: Logged, path: Path, copied: Copied) -> None:
+        if self.version.declaration().preprocessing:
+            said = "steps are declared for ONNX models; this one is converted as it is"
+            raise Invalid(said, field="preprocessing")
+        self.progress.step("converting the model in the sandbox")
+        mlmodel = logged.mlmodel
+        made = convert(
+            path,
+            mlmodel.framework,
+            mlmodel.settings,
+            mlmodel.signature,
+            logged.sample or logged.example,
+        )
+        self.progress.step(f"proving the conversion on {len(made.rows)} rows")
+        with made.path.open("rb") as file:
+            schema = fit_schema(self.version, self._graph(file, made.path.stat().st_size))
+        proof = prove(made, self.version, schema)
+        self.version.conversion = {
+            **made.evidence,
+            "source": {"path": mlmodel.data, "size": copied.size, "sha256": copied.digest},
+            "proof": msgspec.to_builtins(proof),
+        }
+        self._take(logged, made.path)
+
+    def _keep_as_it_is(self, client: MlflowClient, logged: Logged, way: Way) -> None:
+        """Every file of an artifact that only another backend of Triton can load."""
+        fit_schema(self.version, graph_of_signature(self.version.signature))
+        files = []
+        for name in way.files:
+            path = self.place / "file"
+            copied = self._fetch(client, logged, name, path)
+            with path.open("rb") as file:
+                self.store.upload(file, f"{self.folder}/files/{name}", moved=self.progress.moved)
+            files.append({"path": name, "size": copied.size, "sha256": copied.digest})
+        self.version.files = files
+        self.version.triton_backend = way.backend
+        self.version.artifact_uri = self.store.uri(f"{self.folder}/files")
+        self.version.artifact_digest = digest_of(files)
+        self.version.size_bytes = sum(int(each["size"]) for each in files)
 
     def _fetch(self, client: MlflowClient, logged: Logged, name: str, path: Path) -> Copied:
         self.progress.step(f"fetching {name}"[:200], logged.files.get(name, 0))
@@ -107,13 +162,14 @@ class Work:
         except NotOnnx as error:
             raise UnreadableArtifact(str(error), field="artifact_path") from error
 
-    def _keep(self, file: BinaryIO, copied: Copied) -> None:
-        self.progress.step("storing the artifact", copied.size)
+    def _keep(self, file: BinaryIO) -> None:
+        digest, size = digest_of_file(file)
+        self.progress.step("storing the artifact", size)
         key = f"{self.folder}/model.onnx"
         self.store.upload(file, key, moved=self.progress.moved)
         self.version.artifact_uri = self.store.uri(key)
-        self.version.artifact_digest = copied.digest
-        self.version.size_bytes = copied.size
+        self.version.artifact_digest, self.version.size_bytes = digest, size
+        self.version.triton_backend = "onnxruntime"
 
     def _keep_sample(self, sample: Background) -> None:
         key = f"{self.folder}/{background.FILE}"
