@@ -8,6 +8,7 @@ import pytest
 
 from apps.monitoring import selectors
 from apps.monitoring.ingest import batches, settlement
+from apps.monitoring.models import ShadowPrediction
 from apps.monitoring.paired import PairedAccuracy
 from contracts.records import Batch, Comparison
 from tests.monitoring.factories import AT, batch, envelope, outcome, record
@@ -44,6 +45,7 @@ def test_truth__labels_that_arrived__are_held_against_both_versions() -> None:
     )
     ingest(batch(1, records=(*shadows, failed, alone), comparisons=(compared,)))
     ingest(batch(2, records=tuple(served)), batch(3, outcomes=tuple(truths)))
+    assert ShadowPrediction.objects.count() == len(ROWS) + 1  # what failed gave no label
     (found,) = selectors.shadow_comparison("flights", None, SINCE, until=SINCE + timedelta(hours=1))
     assert found.truth == PairedAccuracy(
         sampled=6, both=1, shadow_only=2, baseline_only=1, neither=1
