@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -17,12 +18,22 @@ from apps.accounts.principals import principal_of
 from apps.deployments.models import Deployment, Rollout
 from apps.deployments.rollout import LIVE, State
 from apps.deployments.views import summary
-from apps.events.models import Event
+from apps.events.models import Event, EventQuerySet
 from apps.experiments.models import Experiment
-from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel
+from apps.registry.inbox import Box, InboxFilter, inbox
+from apps.registry.models import (
+    ModelVersion,
+    PromotionRequest,
+    RegisteredModel,
+    VersionStatus,
+)
+from apps.registry.promotion import RequestState
 from apps.routing.models import Endpoint
+from controlplane import visits
 
 LIMIT = 12
+DECIDE = 6
+LATELY = timedelta(days=7)
 HITS = 6
 # Of interest to an auditor, not to somebody who comes to work.
 QUIET = ("user.signed_in",)
@@ -52,37 +63,86 @@ class Hit:
 @require_GET
 @page(Permission.VIEW)
 def home(request: HttpRequest) -> HttpResponse:
-    """What needs whoever is signed in, what is in flight, what changed."""
+    """What needs whoever is signed in, what is in flight, what changed since they were here."""
     principal = principal_of(request)
-    needs = [*_to_decide(principal), *_in_trouble()]
+    now = timezone.now()
+    mine = inbox(principal, InboxFilter(box=Box.MINE), now=now)
+    needs = [*_decided(principal, now), *_in_trouble()]
+    waiting = mine.count() + len(needs)
+    since = visits.last_visit(request.session, now=now)
+    events = Event.objects.visible_to(principal).exclude(verb__in=QUIET)
     context = {
         "greeting": f"Hello, {principal.display}",
-        "sentence": f"{len(needs)} waiting for you." if needs else "Nothing waits for you.",
-        "needs": needs,
-        "in_flight": [*_ramping(), *_deploying()],
-        "events": Event.objects.visible_to(principal).exclude(verb__in=QUIET)[:LIMIT],
+        "sentence": f"{waiting} waiting for you." if waiting else "Nothing waits for you.",
+        "needs": [*_to_decide(mine), *needs],
+        "more": max(0, waiting - len(needs) - DECIDE),
+        "in_flight": [*_asked(principal, now), *_ramping(), *_deploying(), *_taking_over()],
+        "since": since,
+        "events": _since(events, since),
     }
     return render(request, "home/home.html", context)
 
 
-def _to_decide(principal: Principal) -> Iterator[Item]:
-    teams = principal.teams_with(Permission.APPROVE)
-    waiting = (
-        PromotionRequest.objects.open(now=timezone.now())
-        .filter(version__model__team__key__in=teams)
-        .exclude(requester=principal.human_key)
-        .exclude(version__author=principal.human_key)
-        .select_related("version__model")
-    )
-    for request in waiting[:LIMIT]:
-        version = request.version
+def _since(events: EventQuerySet, since: datetime | None) -> list[tuple[Event, bool]]:
+    """The newest events, each with whether it is newer than the last visit."""
+    return [(event, since is not None and event.occurred_at > since) for event in events[:LIMIT]]
+
+
+def _to_decide(waiting: QuerySet[PromotionRequest]) -> Iterator[Item]:
+    for request in waiting[:DECIDE]:
         yield Item(
             kind="approval",
-            title=f"{version.model.name} v{version.number} → {request.target_stage}",
+            title=_title(request),
             href=reverse("approval", args=[request.pk]),
             badge="needs a decision",
             words=request.reason[:100],
             tone="attention",
+        )
+
+
+def _decided(principal: Principal, now: datetime) -> Iterator[Item]:
+    """What became of one's own requests that somebody turned down of late."""
+    turned_down = (RequestState.REJECTED.value, RequestState.VOID.value, RequestState.EXPIRED.value)
+    mine = inbox(principal, InboxFilter(box=Box.ASKED), now=now)
+    for request in mine.filter(state__in=turned_down, decided_at__gte=now - LATELY)[:LIMIT]:
+        yield Item(
+            kind="your request",
+            title=_title(request),
+            href=reverse("approval", args=[request.pk]),
+            badge=request.state,
+            words=request.decision_reason[:100],
+        )
+
+
+def _asked(principal: Principal, now: datetime) -> Iterator[Item]:
+    """One's own requests that wait for somebody else."""
+    mine = inbox(principal, InboxFilter(box=Box.ASKED, state=RequestState.REQUESTED.value), now=now)
+    for request in mine.filter(expires_at__gt=now)[:LIMIT]:
+        yield Item(
+            kind="your request",
+            title=_title(request),
+            href=reverse("approval", args=[request.pk]),
+            badge=request.state,
+            words=request.reason[:100],
+        )
+
+
+def _title(request: PromotionRequest) -> str:
+    version = request.version
+    return f"{version.model.name} v{version.number} → {request.target_stage}"
+
+
+def _taking_over() -> Iterator[Item]:
+    """Versions whose artifact is on its way in."""
+    pending = ModelVersion.objects.filter(status=VersionStatus.PENDING.value)
+    for version in pending.select_related("model", "takeover").order_by("-id")[:LIMIT]:
+        takeover = getattr(version, "takeover", None)
+        yield Item(
+            kind="version",
+            title=f"{version.model.name} v{version.number}",
+            href=reverse("version", args=[version.model.name, version.number]),
+            badge="pending",
+            words=takeover.step if takeover else "waits for a worker",
         )
 
 

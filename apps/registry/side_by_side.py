@@ -83,13 +83,14 @@ def _metrics(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Row]
 def _numbers(label: str, old: object, new: object, good: int, unit: str = "") -> Row:
     """Two figures with their difference; `good` is the direction that is better."""
     ending = f" {unit}" if unit else ""
-    texts = [f"{in_words(one)}{ending if one is not None else ''}" for one in (old, new)]
+    left, right = (f"{in_words(one)}{'' if one is None else ending}" for one in (old, new))
     if not _is_number(old) or not _is_number(new) or old == new:
-        return Row(label, *texts)
+        return Row(label, left, right)
     apart = float(new) - float(old)  # type: ignore[arg-type]  # both are numbers, see above
     share = f" ({apart / abs(float(old)):+.1%})" if old else ""  # type: ignore[arg-type]  # as above
     better = apart * good > 0 if good else None
-    return Row(label, *texts, delta=f"{apart:+.3g}{ending}{share}".replace("-", "−"), better=better)
+    words = f"{apart:+.3g}{ending}{share}".replace("-", "−")
+    return Row(label, left, right, delta=words, better=better)
 
 
 def _is_number(value: object) -> bool:

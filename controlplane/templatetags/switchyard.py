@@ -117,20 +117,32 @@ def happened(event: Any) -> str:
 
 
 @register.simple_tag
-def subject(key: str) -> SafeString:
-    """An event's object, by its name and linked to its page where it has one."""
+def subject(key: str, after: object = None) -> SafeString:
+    """An event's object, by its name and linked to its page where it has one.
+
+    What an event says of it (`after`) names it better than its id does.
+    """
     kind, _, name = key.partition(":")
-    shown = f"{kind} {name[-6:]}" if _UUID.fullmatch(name) else name
+    shown = _named(after) or (f"{kind} {name[-6:]}" if _UUID.fullmatch(name) else name)
     address = _address(kind, name)
     if not address:
         return format_html('<span class="note">{}</span>', shown)
     return format_html('<a href="{}">{}</a>', address, shown)
 
 
+def _named(after: object) -> str:
+    """A promotion request by what it asks for: "flights/3 → staging"."""
+    if not isinstance(after, Mapping) or not {"version", "stage"} <= after.keys():
+        return ""
+    return f"{after['version']} → {after['stage']}"
+
+
 def _address(kind: str, name: str) -> str:
     if kind == "version" and "/" in name:
         model, _, number = name.rpartition("/")
         return reverse("version", args=[model, number])
+    if kind in ("policy", "freeze", "ladder"):
+        return reverse("policy-list")
     route = ROUTES.get(kind, "")
     try:
         return reverse(route, args=[name]) if route and name else ""

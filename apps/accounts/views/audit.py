@@ -21,7 +21,7 @@ from apps.accounts.principals import principal_of
 from apps.events.errors import Invalid, NotFound
 from apps.events.models import ChainedEvent, Event
 
-EXACT = {"object": "object_key", "verb": "verb", "actor": "actor_key", "team": "team_key"}
+EXACT = ("object", "verb", "actor", "team")
 TIMES = ("since", "until")
 # What is looked for most, as (title, verb).
 KINDS = (
@@ -56,18 +56,24 @@ class Change:
 def audit(request: HttpRequest) -> HttpResponse:
     """Every event that the reader may see, newest first, by object, verb, actor, team and time."""
     query = request.GET
-    given = {field: query.get(name, "").strip() for name, field in EXACT.items()}
-    times = {name: _moment(query.get(name, "").strip(), name) for name in TIMES}
-    found = Event.objects.visible_to(principal_of(request)).matching(**given, **times)
+    given = {name: query.get(name, "").strip() for name in (*EXACT, *TIMES)}
+    found = Event.objects.visible_to(principal_of(request)).matching(
+        object_key=given["object"],
+        verb=given["verb"],
+        actor_key=given["actor"],
+        team_key=given["team"],
+        since=_moment(given["since"], "since"),
+        until=_moment(given["until"], "until"),
+    )
     filters = query.copy()
     filters.pop("before", None)
     for name in [name for name in filters if not filters[name]]:
         filters.pop(name)
     context = {
         "page": keyset(request, found),
-        "filters": {name: query.get(name, "") for name in (*EXACT, *TIMES)},
+        "filters": given,
         "filtered": bool(filters),
-        "object_key": given["object_key"],
+        "object_key": given["object"],
         "teams": Team.objects.all(),
         "kinds": KINDS,
         "chain_words": _chain_words(),

@@ -40,8 +40,11 @@ class NodeSerializer(serializers.Serializer[Any]):
 class EdgeSerializer(serializers.Serializer[Any]):
     """`target` came of `source`; both are keys of nodes."""
 
-    source = serializers.CharField()
     target = serializers.CharField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """`source` is a word of serializers themselves, so it is added here."""
+        return {"source": serializers.CharField(), **super().get_fields()}
 
 
 class GraphSerializer(serializers.Serializer[Any]):
@@ -93,12 +96,15 @@ class Lineage(ApiView):
 class RowSerializer(serializers.Serializer[Any]):
     """One line of a comparison; `better` is null where nobody knows which direction is good."""
 
-    label = serializers.CharField()
     left = serializers.CharField()
     right = serializers.CharField()
     delta = serializers.CharField()
     better = serializers.BooleanField(allow_null=True)
     changed = serializers.BooleanField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """`label` is a word of serializers themselves, so it is added here."""
+        return {"label": serializers.CharField(), **super().get_fields()}
 
 
 class SectionSerializer(serializers.Serializer[Any]):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from apps.registry.lineage.graph import Edge, Graph, Node
 
-WIDTH, HEIGHT = 148, 56
-GAP_ACROSS, GAP_DOWN = 36, 18
+WIDTH, HEIGHT = 160, 58
+GAP_ACROSS, GAP_DOWN = 40, 18
 MARGIN = 4
 SWEEPS = 4
-TITLE_LETTERS, WORDS_LETTERS = 19, 23
+TITLE_LETTERS, WORDS_LETTERS = 20, 22
 
 
 @dataclass(frozen=True)

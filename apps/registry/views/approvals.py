@@ -192,7 +192,8 @@ def _sections(found: Dossier) -> list[Section]:
 def _stats(found: Dossier) -> list[dict[str, str]]:
     """Up to two metrics beside the incumbent's, shadow agreement, latency, blast radius."""
     version, before = found.request.version, found.incumbent
-    stats = [_metric(name, version.metrics, before) for name in metric_names([version])[:2]]
+    both = [version, before] if before else [version]
+    stats = [_metric(name, version.metrics, before) for name in metric_names(both)[:2]]
     figures: dict[str, Any] = {}
     for check in found.checks or []:
         figures.update({f"{check.name}.{name}": value for name, value in check.figures.items()})
@@ -209,6 +210,8 @@ def _stats(found: Dossier) -> list[dict[str, str]]:
 
 def _metric(name: str, metrics: Mapping[str, Any], before: Any) -> dict[str, str]:
     old = before.metrics.get(name) if before else None
+    if name not in metrics:
+        return {"label": name.replace("_", " "), "value": "–", "context": f"v{before.number} {old}"}
     context = "no incumbent" if before is None else f"v{before.number} has none"
     if isinstance(old, int | float):
         context = f"v{before.number} {old:.4g} · {metrics[name] - old:+.3g}".replace("-", "−")

@@ -62,14 +62,13 @@ def policies(request: HttpRequest) -> HttpResponse:
     """Every policy in force, the stages of each team, and when nothing is approved."""
     now = timezone.now()
     freezes = list(FreezeWindow.objects.select_related("team")[:LISTED])
-    for freeze in freezes:
-        freeze.words = window_words(freeze)
-        freeze.frozen_until = None if freeze.cancelled_at else freeze.until(now)
     context = {
         "rules": [*_written(), *_built_in()],
         "ladders": _ladders(),
-        "freezes": [one for one in freezes if one.cancelled_at is None],
-        "cancelled": [one for one in freezes if one.cancelled_at is not None],
+        "freezes": [
+            (one, window_words(one), one.until(now)) for one in freezes if not one.cancelled_at
+        ],
+        "cancelled": [(one, window_words(one)) for one in freezes if one.cancelled_at],
         "can_edit": principal_of(request).can_anywhere(Permission.ADMINISTER),
     }
     return render(request, "registry/policies.html", context)
@@ -95,7 +94,8 @@ def _built_in() -> Iterable[Rules]:
 
 
 def _ladders() -> list[tuple[str, tuple[Rung, ...]]]:
-    rows = StageLadder.objects.order_by("team", "-number").distinct("team").select_related("team")
+    newest = StageLadder.objects.order_by("team_id", "-number").distinct("team_id")
+    rows = newest.select_related("team")
     own = [(row.team, row.ladder()) for row in rows]
     written = [(str(team or "every other team"), found.rungs) for team, found in own if found]
     if any(team is None and found for team, found in own):

@@ -1,5 +1,6 @@
 """What several of the pages say, and show beside it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,9 @@ def checks_words(checks: Sequence[Mapping[str, Any]]) -> str:
 
 
 def metric_names(versions: Sequence[ModelVersion]) -> list[str]:
-    """The metrics that lists have columns for: the first few that any of the versions has."""
-    names = dict.fromkeys(name for version in versions for name in version.metrics)
-    return list(names)[:METRIC_COLUMNS]
+    """The metrics that lists have columns for: those that most of the versions have."""
+    counted = Counter(name for version in versions for name in version.metrics)
+    return [name for name, _ in counted.most_common(METRIC_COLUMNS)]
 
 
 def keys_of(version: ModelVersion) -> list[str]:
