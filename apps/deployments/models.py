@@ -33,7 +33,8 @@ class Target(models.Model):
     """A place that versions are deployed to.
 
     `settings` of a triton target: {"servers": [{"puller_url", "grpc_address",
-    "address"}], "runtime"}; empty means the one that the environment names.
+    "address"}], "runtime", "backends"}; empty means the one that the environment names. `backends`
+    are those that its Triton has beside ONNX's.
     """
 
     name = models.SlugField(max_length=60, unique=True)

@@ -26,7 +26,9 @@ RUNTIMES: Mapping[str, Mapping[str, Path]] = {
 }
 CONFIG_PATH = "config.pbtxt"
 
-_PATH = re.compile(r"config\.pbtxt|1/[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_PATH = re.compile(
+    r"config\.pbtxt|1/(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,63}/){0,4}[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _CODE = (".py", ".pyc", ".so", ".sh")
 

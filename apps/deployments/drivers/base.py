@@ -27,6 +27,9 @@ class Driver(Protocol):
     def addresses(self) -> Sequence[str]:
         """ "host:port" of the gRPC of everything that serves."""
 
+    def require(self, *, version: ModelVersion) -> None:
+        """Raise TargetRefuses for a version that this target cannot serve."""
+
     def place(self, *, version: ModelVersion, entry: str, replicas: int) -> None:
         """Ask for the version as `entry`; returns when the target has taken it on."""
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from django.conf import settings
 
-from apps.deployments.drivers import store
+from apps.deployments.drivers import opaque, store
 from apps.deployments.drivers.base import Placement
 from apps.deployments.drivers.probe import explain, predict
 from apps.deployments.errors import TargetAway, TargetRefuses
@@ -22,7 +22,13 @@ from apps.deployments.models import Target
 from apps.registry.models import ModelVersion
 from apps.routing.services import sign_document
 from contracts.manifest import MANIFEST_PURPOSE, EntryState, Manifest, ManifestFile
-from dataplane.triton.config import EXPLAIN_RUNTIME, PYTHON_RUNTIME, Runtime, config_pbtxt
+from dataplane.triton.config import (
+    EXPLAIN_RUNTIME,
+    NATIVE_RUNTIME,
+    PYTHON_RUNTIME,
+    Runtime,
+    config_pbtxt,
+)
 from dataplane.triton.explainer import NotExplainable, explainer_pbtxt
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -50,6 +56,7 @@ class TritonDriver:
         chosen: Mapping[str, object] = target.settings
         servers = msgspec.convert(chosen.get("servers") or [], list[Server])
         self._servers = servers or [_server_of_environment()]
+        self._backends = msgspec.convert(chosen.get("backends") or [], list[str])
         self._runtime = msgspec.convert(chosen.get("runtime") or PYTHON_RUNTIME, Runtime)
         token = settings.CONFIG.puller_token.get_secret_value()
         self._headers = {"Authorization": f"Bearer {token}"}
@@ -61,8 +68,17 @@ class TritonDriver:
 
     def place(self, *, version: ModelVersion, entry: str, replicas: int) -> None:
         """Upload configuration and manifest, and hand the manifest to every puller."""
+        self.require(version=version)
+        if version.triton_backend in opaque.LAYOUTS:
+            config, files = opaque.config_of(version, entry, replicas), opaque.files_of(version)
+            self._hand_over(version, entry, NATIVE_RUNTIME, config, files)
+            return
         config = config_pbtxt(version.schema(), entry, replicas, runtime=self._runtime)
         self._hand_over(version, entry, self._runtime, config, (_graph(version),))
+
+    def require(self, *, version: ModelVersion) -> None:
+        """Raise TargetRefuses unless the servers have the backend that the version needs."""
+        opaque.require_backend(version, self._backends)
 
     def look(self, *, entry: str) -> Placement:
         """The state of the server that is furthest behind."""

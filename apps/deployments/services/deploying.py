@@ -56,11 +56,14 @@ def deploy(
 
     Once it is healthy, `traffic_percentage` of the endpoint named like the model goes to it; the
     endpoint is made if there is none. Everything that can be refused is refused before anything
-    is done: VersionNotReady, VersionNotApproved, AlreadyDeploying, Invalid, LeaseHeld.
+    is done: VersionNotReady, TargetRefuses, VersionNotApproved, AlreadyDeploying, Invalid,
+    LeaseHeld.
     """
     authorise(actor, Permission.DEPLOY, team_key=version.model.team.key)
     _check_request(replicas, traffic_percentage, instance_type)
     require_ready(version)
+    target = target or default_target()
+    driver_of(target).require(version=version)
     check_approval(version, traffic_percentage)
     if traffic_percentage:
         authorise(actor, Permission.ROUTE, team_key=team_of_traffic(version))
@@ -70,7 +73,7 @@ def deploy(
             actor,
             Deployment(
                 version=version,
-                target=target or default_target(),
+                target=target,
                 entry=version.entry_name,
                 replicas=replicas,
                 instance_type=instance_type,
