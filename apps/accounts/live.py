@@ -39,7 +39,7 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
     async def connect(self) -> None:
         """Accept whoever holds the permission; 4403 closes the socket for good."""
         await self.accept()
-        if not await self._allowed():
+        if not await database_sync_to_async(self.may_see)():
             await self.close(code=FORBIDDEN)
             return
         self.beat = asyncio.create_task(self._run())
@@ -52,9 +52,8 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
             with suppress(asyncio.CancelledError):
                 await beat
 
-    @database_sync_to_async  # type: ignore[untyped-decorator]
-    def _allowed(self) -> bool:
-        """Whether the session still is one, of somebody who may see this."""
+    def may_see(self) -> bool:
+        """Whether the session still is one, of somebody who may see this; uses the database."""
         session = self.scope.get("session")
         known = self.scope.get("user")
         if session is None or not isinstance(known, User) or not session.exists_alive():
@@ -71,7 +70,7 @@ class LivePage(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # channels sh
         while True:
             if monotonic() - asked_at > self.recheck:
                 asked_at = monotonic()
-                if not await self._allowed():
+                if not await database_sync_to_async(self.may_see)():
                     await self.close(code=FORBIDDEN)
                     return
             try:

@@ -1,10 +1,11 @@
 """Signing in and out with a browser."""
 
 import pytest
+from axes.models import AccessAttempt
 from django.conf import settings
 from django.test import Client
 
-from apps.accounts import services
+from apps.accounts import services, throttle
 from apps.accounts.access import Role
 from apps.accounts.models import User
 from apps.events.models import Event
@@ -71,6 +72,17 @@ def test_sign_in__too_many_failures__locked_even_with_the_right_password(client:
     answer = client.post("/sign-in/", {"username": "ada", "password": factories.PASSWORD})
     assert answer.status_code == 429
     assert b"Too many failed attempts" in answer.content
+
+
+@pytest.mark.usefixtures("ada")
+def test_sign_in__address_that_tries_many_names__locked_whatever_the_name(client: Client) -> None:
+    for name in ("grace", "alan"):
+        client.post("/sign-in/", {"username": name, "password": "wrong"})
+    AccessAttempt.objects.update(failures_since_start=throttle.LIMIT // 2)
+    assert sign_in(client) == 200
+    assert "_auth_user_id" not in client.session
+    elsewhere = Client(REMOTE_ADDR="192.0.2.7")
+    assert sign_in(elsewhere) == 302
 
 
 @pytest.mark.usefixtures("ada")

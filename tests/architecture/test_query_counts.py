@@ -57,6 +57,24 @@ def test_audit_page__rows_doubled__same_number_of_queries(
             assert client.get("/audit/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "page", ["teams/", "teams/flights/", "people/", "people/one/", "service-accounts/",
+             "service-accounts/ours/", "security/"],
+)  # fmt: skip
+def test_page_of_accounts__rows_doubled__same_number_of_queries(
+    client: Client, rows: Callable[[], None], page: str
+) -> None:
+    one = factories.user(Role.ADMIN, username="one")
+    ours = factories.service_account(name="ours")
+    client.force_login(one, backend="django.contrib.auth.backends.ModelBackend")
+    for _ in range(2):
+        rows()
+        factories.token(ours)
+        factories.token(one)
+        with query_baseline(f"page {page}"):
+            assert client.get(f"/{page}").status_code == 200
+
+
 def named(path: str) -> str:
     """What a baseline is kept under: ids and generations differ from run to run."""
     ids = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "{id}", path)
