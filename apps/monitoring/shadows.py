@@ -61,6 +61,8 @@ def shadow_comparison(
     few rows is there as well, and says so.
     """
     found = _traffic(_where(endpoint_name, version_key, segment), _tiles(since, until))
+    if not found:
+        return []
     truth = _truth(endpoint_name, version_key, since, until or timezone.now())
     grouped: dict[Pair, dict[str, ShadowTraffic]] = defaultdict(dict)
     for (endpoint, version, baseline, name), traffic in found.items():
