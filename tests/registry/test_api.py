@@ -89,7 +89,7 @@ def test_models__registered_by_a_pipeline__owned_by_its_human(call: Call) -> Non
     ("body", "path", "status"),
     [
         ({"team": "ops"}, "$.name", 400),
-        ({"name": "Fl ights", "team": "ops"}, "$.name", 422),
+        ({"name": "Fl/ights", "team": "ops"}, "$.name", 422),
         ({"name": "flights", "team": "nobody"}, "", 403),
         ({"name": "flights", "team": "ops", "tier": "best"}, "$.tier", 400),
         ({"name": "flights", "team": "ops", "tags": {"a": {}}}, "$.tags.a", 400),

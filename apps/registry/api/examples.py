@@ -14,6 +14,11 @@ NEW_MODEL = OpenApiExample(
     request_only=True,
 )
 MODEL_CHANGE = OpenApiExample("Raise the tier", value={"tier": "critical"}, request_only=True)
+VERSION_CHANGE = OpenApiExample(
+    "Describe a version",
+    value={"description": "trained on February's flights", "tags": {"squad": "punctuality"}},
+    request_only=True,
+)
 FROM_RUN = OpenApiExample(
     "From a run",
     value={

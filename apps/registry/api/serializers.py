@@ -8,6 +8,7 @@ from apps.accounts.api.base import ReasonInput, StrictSerializer
 from apps.events.columns import choices
 from apps.registry.models import (
     NAME_LENGTH,
+    Approval,
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
@@ -79,6 +80,8 @@ class VersionSummarySerializer(serializers.ModelSerializer[ModelVersion]):
             "framework",
             "status",
             "stage",
+            "allowance",
+            "broke_glass_at",
             "metrics",
             "size_bytes",
             "artifact_digest",
@@ -119,10 +122,13 @@ class VersionSerializer(VersionSummarySerializer):
         source="derived_from.version_key", read_only=True, default=None
     )
     traffic = serializers.SerializerMethodField()
+    aliases = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
 
     class Meta(VersionSummarySerializer.Meta):
         fields: tuple[str, ...] = (
             *VersionSummarySerializer.Meta.fields,
+            "description",
+            "aliases",
             "status_detail",
             "takeover",
             "derived_from",
@@ -152,6 +158,13 @@ class VersionSerializer(VersionSummarySerializer):
     def get_traffic(self, version: ModelVersion) -> Allowance:
         """Which traffic it may get: none, shadow or all."""
         return traffic_allowance(version)
+
+
+class VersionChangeSerializer(StrictSerializer):
+    """What is given is changed, the rest stays."""
+
+    description = serializers.CharField(required=False, allow_blank=True, max_length=20_000)
+    tags = serializers.DictField(child=serializers.CharField(allow_blank=True), required=False)
 
 
 class NewVersionSerializer(StrictSerializer):
@@ -213,10 +226,21 @@ class ValidationSerializer(serializers.ModelSerializer[Validation]):
         read_only_fields = fields
 
 
+class ApprovalSerializer(serializers.ModelSerializer[Approval]):
+    """One signature, and what was signed."""
+
+    class Meta:
+        model = Approval
+        fields = ("human", "digest", "groups", "reason", "created_at", "voided_at")
+        read_only_fields = fields
+
+
 class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
-    """A promotion request with its frozen evidence."""
+    """A promotion request with its frozen evidence and the terms that it was asked under."""
 
     version = serializers.CharField(source="version.version_key", read_only=True)
+    signed_digest = serializers.CharField(read_only=True)
+    approvals = ApprovalSerializer(many=True, read_only=True)
 
     class Meta:
         model = PromotionRequest
@@ -228,11 +252,19 @@ class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
             "digest",
             "evidence",
             "evidence_digest",
+            "terms",
+            "terms_digest",
+            "signed_digest",
+            "frozen_at",
+            "approvals",
             "reason",
             "requested_by_key",
             "requester",
             "created_at",
             "expires_at",
+            "glass_broken_by",
+            "glass_reason",
+            "glass_broken_at",
             "decided_by_key",
             "decision_reason",
             "decided_at",

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from apps.registry.api import insight, views
+from apps.registry.api import insight, naming, views
 
 VERSION = "models/<str:model>/versions/<str:version>"
 REQUEST = "promotion-requests/<uuid:promotion_id>"
@@ -10,6 +10,9 @@ REQUEST = "promotion-requests/<uuid:promotion_id>"
 urlpatterns: list[URLPattern] = [
     path("models", views.Models.as_view(), name="api-models"),
     path("models/<str:model>", views.Model.as_view(), name="api-model"),
+    path("models/<str:model>/rename", naming.Rename.as_view(), name="api-rename"),
+    path("models/<str:model>/aliases", naming.Aliases.as_view(), name="api-aliases"),
+    path("models/<str:model>/aliases/<str:alias>", naming.Alias.as_view(), name="api-alias"),
     path("models/<str:model>/production", views.Production.as_view(), name="api-production"),
     path("models/<str:model>/versions", views.Versions.as_view(), name="api-versions"),
     path("models/<str:model>/compare", insight.Comparison.as_view(), name="api-compare"),

@@ -5,13 +5,21 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.access import Permission
-from apps.accounts.api.base import Action, ApiView, ListView, Permissions, validated
+from apps.accounts.api.base import (
+    Action,
+    ApiView,
+    ListView,
+    Permissions,
+    ReasonInput,
+    validated,
+)
 from apps.registry import selectors, services
 from apps.registry.api import examples, filters
 from apps.registry.api import serializers as shapes
@@ -46,7 +54,11 @@ class Models(Action, ListView):
 class Model(ApiView):
     """One model."""
 
-    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW, "PATCH": Permission.REGISTER}
+    permissions: ClassVar[Permissions] = {
+        "GET": Permission.VIEW,
+        "PATCH": Permission.REGISTER,
+        "DELETE": Permission.REGISTER,
+    }
 
     @extend_schema(responses=shapes.ModelSerializer)
     def get(self, request: Request, model: str) -> Response:
@@ -63,6 +75,13 @@ class Model(ApiView):
         given = validated(shapes.ModelChangeSerializer(data=request.data))
         changed = services.update_model(actor=self.principal, model=get_model(model), **given)
         return Response(shapes.ModelSerializer(changed).data)
+
+    @extend_schema(parameters=[ReasonInput], responses={204: None})
+    def delete(self, request: Request, model: str) -> Response:
+        """Delete a model of which no version is approved; its history stays."""
+        given = validated(ReasonInput(data=request.query_params.dict()))
+        services.delete_model(actor=self.principal, model=get_model(model), **given)
+        return Response(status=204)
 
 
 class Versions(Action, ListView):
@@ -88,7 +107,7 @@ class Versions(Action, ListView):
         """201 with a version that is ready, 202 with one to poll."""
         given = validated(self.takes(data=request.data))
         version = self.act(given, **path)
-        address = f"/api/v1/models/{version.model.name}/versions/{version.number}"
+        address = reverse("api-version", args=[version.model.name, version.number])
         status = 201 if version.status == VersionStatus.READY else 202
         shown = self.shows(version).data
         return Response(shown, status=status, headers={"Location": address})
@@ -108,12 +127,36 @@ class Versions(Action, ListView):
 class Version(ApiView):
     """One version, by number or semantic version."""
 
-    permissions: ClassVar[Permissions] = {"GET": Permission.VIEW}
+    permissions: ClassVar[Permissions] = {
+        "GET": Permission.VIEW,
+        "PATCH": Permission.REGISTER,
+        "DELETE": Permission.REGISTER,
+    }
 
     @extend_schema(responses=shapes.VersionSerializer)
     def get(self, request: Request, model: str, version: str) -> Response:
         """All that is known about a version."""
         return Response(shapes.VersionSerializer(get_version(model, version)).data)
+
+    @extend_schema(
+        request=shapes.VersionChangeSerializer,
+        responses=shapes.VersionSerializer,
+        examples=[examples.VERSION_CHANGE],
+    )
+    def patch(self, request: Request, model: str, version: str) -> Response:
+        """Change description or tags; events keep what they were."""
+        given = validated(shapes.VersionChangeSerializer(data=request.data))
+        found = get_version(model, version)
+        changed = services.update_version(actor=self.principal, version=found, **given)
+        return Response(shapes.VersionSerializer(changed).data)
+
+    @extend_schema(parameters=[ReasonInput], responses={204: None})
+    def delete(self, request: Request, model: str, version: str) -> Response:
+        """Delete a version that is not approved; its number is not used again."""
+        given = validated(ReasonInput(data=request.query_params.dict()))
+        found = get_version(model, version)
+        services.delete_version(actor=self.principal, version=found, **given)
+        return Response(status=204)
 
 
 class Validate(ApiView):
@@ -175,7 +218,9 @@ class AskPromotion(Action):
 class Promotions(ListView):
     """Promotion requests, newest first."""
 
-    queryset = PromotionRequest.objects.select_related("version__model")
+    queryset = PromotionRequest.objects.select_related("version__model").prefetch_related(
+        "approvals"
+    )
     serializer_class = shapes.PromotionSerializer
     filterset_class = filters.PromotionFilter
 

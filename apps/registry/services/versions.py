@@ -65,23 +65,37 @@ def register_source(
 
 
 @transaction.atomic
-def update_version(*, actor: Principal, version: ModelVersion, description: str) -> ModelVersion:
-    """Describe a version; the event keeps what was there before. PermissionDenied, Invalid."""
+def update_version(
+    *,
+    actor: Principal,
+    version: ModelVersion,
+    description: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> ModelVersion:
+    """Change what is given; the event keeps what was there before.
+
+    Raises PermissionDenied, or Invalid naming the field.
+    """
     authorise(actor, Permission.REGISTER, team_key=version.model.team.key)
-    valid_description(description)
     locked = lock_version(version)
-    before = locked.description
-    if before == description:
+    before = {"description": locked.description, "tags": locked.tags}
+    if description is not None:
+        locked.description = valid_description(description)
+    if tags is not None:
+        locked.tags = valid_tags(tags)
+    after = {"description": locked.description, "tags": locked.tags}
+    changed = [name for name in before if before[name] != after[name]]
+    if not changed:
         return locked
-    locked.description, locked.updated_at = description, timezone.now()
-    locked.save(update_fields=["description", "updated_at"])
+    locked.updated_at = timezone.now()
+    locked.save(update_fields=["description", "tags", "updated_at"])
     events.record(
         actor=actor,
         verb="version.updated",
         object_key=locked.key,
         team_key=locked.model.team.key,
-        before={"description": before},
-        after={"description": description},
+        before={name: before[name] for name in changed},
+        after={name: after[name] for name in changed},
     )
     return locked
 
