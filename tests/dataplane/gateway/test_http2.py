@@ -13,7 +13,7 @@ from tritonclient.grpc import service_pb2 as pb
 
 from benchmarks import rig
 from contracts.addresses import parse_address
-from dataplane.gateway import http2
+from dataplane.gateway import errors, http2
 from dataplane.gateway.channel import GrpcChannel
 from dataplane.gateway.errors import TritonError
 from dataplane.gateway.tls import PLAIN
@@ -77,7 +77,7 @@ async def test_call__nobody_listens__fails_at_once_and_backs_off() -> None:
     for words in ("Connect", "is away"):
         with pytest.raises(TritonError, match=words) as caught:
             await channel.call("ServerLive", b"", 5.0)
-        assert caught.value.status == http2.UNAVAILABLE
+        assert caught.value.status == errors.UNAVAILABLE
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -187,7 +187,7 @@ async def test_call__deadline_passes__says_so_and_leaves_the_connection_usable()
     connection = await connected(server.sockets[0].getsockname())
     with pytest.raises(TritonError) as caught:
         await connection.call(BLOCK, b"", 0.01)
-    assert caught.value.status == http2.DEADLINE_EXCEEDED
+    assert caught.value.status == errors.DEADLINE_EXCEEDED
     assert await connection.call(BLOCK, b"", 10.0) == b"ok"
     connection.close()
     server.close()

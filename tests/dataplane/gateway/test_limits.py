@@ -54,7 +54,8 @@ def test_rate__two_clients__do_not_share_a_bucket() -> None:
 
 
 def test_rate__two_processes_share_the_buckets__their_rates_add_up(tmp_path: Path) -> None:
-    path, client = tmp_path / "rates", {"requests_per_second": 10.0, "burst": 8}
+    path = tmp_path / "rates"
+    client: dict[str, Any] = {"requests_per_second": 10.0, "burst": 8}
     empty(path)
     shared = [SharedBuckets(path) for _ in range(2)]
     one, other = (RateLimits(each) for each in shared)
