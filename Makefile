@@ -11,7 +11,7 @@ PRIVATELY := $(PY) -m embedded.dev --run
 TEST_WORKERS ?= 2
 BENCHMARKS = $(filter-out __init__ load rig stampede,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
-.PHONY: help install demo story up down reset status test check proof bench
+.PHONY: help install demo story pipeline up down reset status test check proof bench
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make test     every test, on private services'
 	@echo 'make up       start the platform          make down   stop it'
 	@echo 'make status   what is running             make reset  delete its state (asks)'
+	@echo 'make pipeline the example pipeline from commit to production, on free ports'
 	@echo 'make story    the story on free ports, then stop; exits with the verdict'
 	@echo 'make check    format, lint, types, import contracts, migrations, system checks'
 	@echo 'make proof    what takes longer           make bench  figures as name=value'
@@ -81,6 +82,10 @@ demo: install
 story: install
 	@$(EMBEDDED) run --temporary --free-ports -- \
 		$(PY) -m examples.flights.story --endpoints '{endpoints}'
+
+pipeline: install
+	@$(EMBEDDED) run --temporary --free-ports -- \
+		$(PY) -m examples.ci.rehearsal --endpoints '{endpoints}'
 
 # --- checks, tests, figures -------------------------------------------------------------------
 

@@ -23,6 +23,9 @@ class SwitchyardClient(BaseDeploymentClient):
     Every refusal is a `Refused` (an MlflowException) with the platform's own sentence.
     """
 
+    def __init__(self, target_uri: str) -> None:
+        super().__init__(target_uri)  # type: ignore[no-untyped-call]  # mlflow's base has no types
+
     def create_deployment(
         self,
         name: str,
@@ -111,8 +114,9 @@ class SwitchyardClient(BaseDeploymentClient):
 
     def update_endpoint(self, endpoint: str, config: dict[str, str] | None = None) -> None:
         """Change how an endpoint serves; nobody moves."""
-        known = frozenset({"sample_rate"})
-        self._api.patch(f"/endpoints/{endpoint}", endpoint_body(config, known))
+        known = frozenset({"sample_rate", "reason"})
+        body = {"reason": REASON, **endpoint_body(config, known)}
+        self._api.patch(f"/endpoints/{endpoint}", body)
 
     def delete_endpoint(self, endpoint: str) -> None:
         """Refused: which version served whom is kept for ever, and so are endpoints."""

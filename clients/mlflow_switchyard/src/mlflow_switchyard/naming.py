@@ -26,11 +26,11 @@ Options of create and update
   -C wait_s=600             seconds to wait for the end; 0 returns at once
   -C reason=TEXT            why, for the audit trail
 
-Options of create-endpoint and update-endpoint
-  -C model=MODEL  -C unit_kind=user|request  -C sample_rate=0.01
+Options of endpoints (create_endpoint and update_endpoint)
+  model, unit_kind=user|request and sample_rate when it is made; sample_rate and reason later
 
 delete unloads the version from the model servers and keeps it in the registry. It is refused
-while the version has traffic, or is what a rollout would go back to: take the traffic away first.
+while the routing table needs the version, shadow traffic included: take the traffic away first.
 Deleting what is not deployed does nothing.
 """
 

@@ -32,6 +32,8 @@ class Rest:
         self._url = url.rstrip("/")
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
+        # Polls are far apart, and a server that restarts meanwhile would break a kept connection.
+        self._session.headers["Connection"] = "close"
 
     def get(self, path: str, **query: Any) -> Any:
         """The decoded answer. Raises Refused."""
