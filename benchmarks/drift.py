@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from apps.monitoring.drift.bins import Bins, category_bins, numeric_bins
-from apps.monitoring.drift.profile import Column, Layout, Profile
 from apps.monitoring.drift.report import Reference, report
+from serving.bins import Bins, category_bins, numeric_bins
+from serving.profile import Column, Layout, Profile
 
 FEATURES, RUNS, REPORTS = 50, 5, 50
 ROWS, WIDE = 1_000_000, 10

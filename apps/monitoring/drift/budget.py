@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from apps.monitoring.drift import scores
-from apps.monitoring.drift.computable import Counts, Floats, NotComputable
+from apps.monitoring.drift.computable import NotComputable
+from serving.arrays import Counts, Floats
 
 REPLAYS = 4_000
 AT_ONCE = 250

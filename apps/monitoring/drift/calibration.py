@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from apps.monitoring.drift.computable import Flags, Floats
+from serving.arrays import Flags, Floats
 
 
 @dataclass(frozen=True, eq=False)

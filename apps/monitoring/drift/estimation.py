@@ -17,11 +17,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from apps.monitoring.drift.bins import numeric_bins
 from apps.monitoring.drift.calibration import Calibrator, fit_isotonic
-from apps.monitoring.drift.computable import Flags, Floats, NotComputable
-from apps.monitoring.drift.profile import Layout, Profile
+from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.scores import shares
+from serving.arrays import Flags, Floats
+from serving.bins import numeric_bins
+from serving.profile import Layout, Profile
 
 Figure: TypeAlias = Literal["accuracy", "precision", "recall", "f1", "auc"]
 FIGURES: tuple[Figure, ...] = ("accuracy", "precision", "recall", "f1", "auc")

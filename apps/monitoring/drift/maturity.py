@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from apps.monitoring.drift.computable import Floats, NotComputable
+from apps.monitoring.drift.computable import NotComputable
+from serving.arrays import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ import math
 import numpy as np
 from scipy.special import ndtr, stdtr
 
-from apps.monitoring.drift.computable import Floats
 from apps.monitoring.drift.null import Scores
-from apps.monitoring.drift.profile import Profile
+from serving.arrays import Floats
+from serving.profile import Profile
 
 EXPECTED = math.sqrt(2 / math.pi)
 SPREAD = math.sqrt(1 - 2 / math.pi)

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import chdtrc, gammaln, kolmogorov, ndtr
 
 from apps.monitoring.drift import scores
-from apps.monitoring.drift.computable import Counts, Floats
-from apps.monitoring.drift.profile import Profile
+from serving.arrays import Counts, Floats
+from serving.profile import Profile
 
 DRAWS = 10_000
 SEED = 20_131

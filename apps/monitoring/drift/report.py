@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from apps.monitoring.drift import scores
-from apps.monitoring.drift.computable import Flags, Floats, NotComputable
+from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.moments import mean_shift, missing_shift, relative_shift
 from apps.monitoring.drift.null import (
     Calibration,
@@ -27,7 +27,8 @@ from apps.monitoring.drift.null import (
     quadratic,
     root_quadratic,
 )
-from apps.monitoring.drift.profile import Layout, Profile
+from serving.arrays import Flags, Floats
+from serving.profile import Layout, Profile
 
 
 class Level(IntEnum):

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ks_2samp
 
-from apps.monitoring.drift.computable import Floats, NotComputable
+from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.report import Score
+from serving.arrays import Floats
 
 PERMUTATIONS = 999
 AT_ONCE = 2_000_000

@@ -8,7 +8,7 @@ nothing drifts is in `null`; which assumptions they make, in docs/drift.md.
 import numpy as np
 from scipy.special import rel_entr
 
-from apps.monitoring.drift.computable import Counts, Flags, Floats
+from serving.arrays import Counts, Flags, Floats
 
 # Jeffreys' half a row: what an empty cell gets, with all others, before a logarithm is taken.
 SMOOTHING = 0.5

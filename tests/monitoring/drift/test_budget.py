@@ -6,11 +6,12 @@ from scipy import stats
 
 from apps.monitoring.drift import scores
 from apps.monitoring.drift.budget import Thresholds, thresholds
-from apps.monitoring.drift.computable import Counts, NotComputable
-from apps.monitoring.drift.profile import Profile
+from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.ranking import ranking
 from apps.monitoring.drift.report import Level, Reference, report
 from apps.monitoring.drift.samples import sample_scores
+from serving.arrays import Counts
+from serving.profile import Profile
 from tests.monitoring.drift.worlds import frozen, normal
 
 

@@ -11,13 +11,14 @@ import pytest
 from scipy.stats import chi2
 
 from apps.monitoring.drift import scores
-from apps.monitoring.drift.bins import numeric_bins
 from apps.monitoring.drift.budget import Thresholds, thresholds
-from apps.monitoring.drift.computable import Counts, Floats, NotComputable
+from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.estimation import FIGURES, Estimator, fit_estimator, performance
 from apps.monitoring.drift.null import Scores, calibrate
-from apps.monitoring.drift.profile import Layout, Profile
 from apps.monitoring.drift.report import Bands, Reference, Report, report
+from serving.arrays import Counts, Floats
+from serving.bins import numeric_bins
+from serving.profile import Layout, Profile
 from tests.monitoring.drift.test_estimation import world
 
 pytestmark = pytest.mark.proof

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.monitoring.drift.bins import (
+from serving.bins import (
     BOOLEAN,
     NumericBins,
     category_bins,
     numeric_bins,
     text_lengths,
 )
-from apps.monitoring.drift.profile import Column, Layout, Profile, merged
+from serving.profile import Column, Layout, Profile, merged
 from tests.monitoring.drift.worlds import mixed, mixed_layout
 
 NUMBERS = st.floats(-1e3, 1e3) | st.sampled_from([0.0, 1.0, float("nan")])

@@ -6,12 +6,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from apps.monitoring.drift.bins import BOOLEAN, category_bins
 from apps.monitoring.drift.computable import NotComputable
 from apps.monitoring.drift.moments import mean_shift, missing_shift, relative_shift
 from apps.monitoring.drift.null import calibrate, quadratic, root_quadratic
-from apps.monitoring.drift.profile import Column, Layout, Profile
 from apps.monitoring.drift.report import Level, Reference, report
+from serving.bins import BOOLEAN, category_bins
+from serving.profile import Column, Layout, Profile
 from tests.monitoring.drift.worlds import frozen, mixed, mixed_layout, normal
 
 ONE = np.ones(1)

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 from apps.monitoring.drift import scores
-from apps.monitoring.drift.computable import Counts
+from serving.arrays import Counts
 
 COUNTS = st.lists(st.integers(0, 500), min_size=5, max_size=5).filter(any)
 SYMMETRIC = (

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from apps.monitoring.drift.bins import BOOLEAN, category_bins, numeric_bins
-from apps.monitoring.drift.profile import Column, Layout, Profile
+from serving.bins import BOOLEAN, category_bins, numeric_bins
+from serving.profile import Column, Layout, Profile
 
 CARRIERS = np.array(["AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN"])
 

@@ -13,8 +13,8 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from apps.monitoring.drift.bins import Bins, CategoryBins, NumericBins
-from apps.monitoring.drift.computable import Counts, Flags, Floats
+from serving.arrays import Counts, Flags, Floats
+from serving.bins import Bins, CategoryBins, NumericBins
 
 # Rows counted at a time: they stay in the processor's cache while every edge passes over them,
 # and are too few for BLAS to wait for a second thread.

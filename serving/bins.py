@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from apps.monitoring.drift.computable import Floats
+from serving.arrays import Floats
 
 BINS = 10
 MOST_CATEGORIES = 30
