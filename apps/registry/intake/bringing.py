@@ -3,7 +3,7 @@
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 from django.conf import settings
@@ -136,7 +136,7 @@ class Work:
     def _keep_as_it_is(self, client: MlflowClient, logged: Logged, way: Way) -> None:
         """Every file of an artifact that only another backend of Triton can load."""
         fit_schema(self.version, graph_of_signature(self.version.signature))
-        files = []
+        files: list[dict[str, Any]] = []
         for name in way.files:
             path = self.place / "file"
             copied = self._fetch(client, logged, name, path)
@@ -147,7 +147,7 @@ class Work:
         self.version.triton_backend = way.backend
         self.version.artifact_uri = self.store.uri(f"{self.folder}/files")
         self.version.artifact_digest = digest_of(files)
-        self.version.size_bytes = sum(int(each["size"]) for each in files)
+        self.version.size_bytes = sum(each["size"] for each in files)
 
     def _fetch(self, client: MlflowClient, logged: Logged, name: str, path: Path) -> Copied:
         self.progress.step(f"fetching {name}"[:200], logged.files.get(name, 0))
