@@ -205,6 +205,8 @@ SPECTACULAR_SETTINGS = {
         "apps.accounts.api.openapi.add_problem_schema",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "AllowanceEnum": ["none", "shadow", "all"],
+        "CheckVerdictEnum": ["pass", "fail", "inconclusive", "error"],
         "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
         "DeliveryStateEnum": "apps.notices.models.DELIVERY_STATES",
         "NoticeModeEnum": "apps.notices.models.NOTICE_MODES",

@@ -10,6 +10,9 @@ class MonitoringConfig(AppConfig):
     def ready(self) -> None:
         """Show something on the pages of the floors beneath."""
         from apps.monitoring import lineage, panels
+        from apps.monitoring.shadow_check import ShadowAgreement
+        from apps.registry import checks
 
         panels.register()
         lineage.register()
+        checks.register(ShadowAgreement())

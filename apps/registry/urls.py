@@ -2,7 +2,16 @@
 
 from django.urls import path, re_path
 
-from apps.registry.views import approvals, cards, catalogue, comparing, history, policies, versions
+from apps.registry.views import (
+    approvals,
+    callbacks,
+    cards,
+    catalogue,
+    comparing,
+    history,
+    policies,
+    versions,
+)
 
 MODEL = "models/<str:name>"
 VERSION = f"{MODEL}/versions/<str:ref>"
@@ -38,6 +47,7 @@ urlpatterns = [
         approvals.decide,
         name="approval-decide",
     ),
+    path("callbacks/checks/<str:token>", callbacks.check_callback, name="check-callback"),
     path("policies/", policies.policies, name="policy-list"),
     path("policies/set", policies.set_rules, name="policy-set"),
     path("freezes/add", policies.freeze_add, name="freeze-add"),

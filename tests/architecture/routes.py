@@ -16,6 +16,7 @@ PUBLIC = {
     "healthz": "a probe",
     "readyz": "a probe",
     "metrics": "guards itself: a token, or this machine",
+    "check-callback": "its token is the permission",
     "sign-in": "where one signs in",
     "sign-out": "ends a session that need not be there",
     "admin-sign-in": "sends to sign-in",

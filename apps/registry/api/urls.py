@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from apps.registry.api import insight, naming, views
+from apps.registry.api import insight, naming, promotion_urls, views
 
 VERSION = "models/<str:model>/versions/<str:version>"
 REQUEST = "promotion-requests/<uuid:promotion_id>"
@@ -33,4 +33,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{REQUEST}/approve", views.Approve.as_view(), name="api-approve"),
     path(f"{REQUEST}/reject", views.Reject.as_view(), name="api-reject"),
     path(f"{REQUEST}/withdraw", views.Withdraw.as_view(), name="api-withdraw"),
+    *promotion_urls.urlpatterns,
 ]

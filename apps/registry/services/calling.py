@@ -92,7 +92,7 @@ def _call(hook: CheckHook, run: CheckRun, *, now: datetime) -> None:
     # Before the call: a fast service may call back before its 202 has been read.
     mine = CheckRun.objects.filter(pk=run.pk, attempts=run.attempts, state=CheckState.RUNNING.value)
     mine.update(callback_digest=token_digest(token))
-    url = f"{settings.CONFIG.web_url}/api/v1/check-callbacks/{token}"
+    url = f"{settings.CONFIG.web_url}/callbacks/checks/{token}"
     called = call(hook, run, callback_url=url, timestamp=int(now.timestamp()))
     log.info("check.called", check=run.name, id=str(run.pk), attempt=run.attempts)
     if called.result is None:
