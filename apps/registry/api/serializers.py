@@ -9,6 +9,7 @@ from apps.events.columns import choices
 from apps.registry.models import (
     NAME_LENGTH,
     Approval,
+    ModelAlias,
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
@@ -122,7 +123,9 @@ class VersionSerializer(VersionSummarySerializer):
         source="derived_from.version_key", read_only=True, default=None
     )
     traffic = serializers.SerializerMethodField()
-    aliases = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+    aliases: "serializers.SlugRelatedField[ModelAlias]" = serializers.SlugRelatedField(
+        slug_field="name", many=True, read_only=True
+    )
 
     class Meta(VersionSummarySerializer.Meta):
         fields: tuple[str, ...] = (

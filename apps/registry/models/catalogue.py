@@ -153,13 +153,16 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
         return self.filter(allowance=Allowance.ALL.value).exclude(stage=Stage.DEPRECATED.value)
 
 
-class LiveVersions(models.Manager.from_queryset(ModelVersionQuerySet)):  # type: ignore[misc]  # made at run time
+VersionManager = models.Manager.from_queryset(ModelVersionQuerySet)
+
+
+class LiveVersions(VersionManager["ModelVersion"]):
     """Versions that were not deleted."""
 
     def get_queryset(self) -> ModelVersionQuerySet:
         """Without tombstones."""
-        found: ModelVersionQuerySet = super().get_queryset().filter(deleted_at__isnull=True)
-        return found
+        rows = ModelVersionQuerySet(self.model, using=self._db)
+        return rows.filter(deleted_at__isnull=True)
 
 
 class ModelVersion(models.Model):
@@ -174,10 +177,11 @@ class ModelVersion(models.Model):
     Until its `status` is ready a version has no artifact, no schema and no way to be promoted;
     `status_detail` says why one failed. `derived_from` is the version that this one was made of.
     `files` lists {path, size, sha256} of every file of an artifact that is kept as it came; their
-    digest is the artifact's, and `artifact_uri` the folder. `triton_backend` is the backend of Triton that
-    serves the artifact, empty where none does. `conversion` is the evidence of what was made of the
-    artifact on its way in (`apps.registry.conversion`). `source` is what was registered, in the
-    words of whoever did; `download_uri` where MLflow's clients read it, empty for `source` itself.
+    digest is the artifact's, and `artifact_uri` the folder. `triton_backend` is the backend of
+    Triton that serves the artifact, empty where none does. `conversion` is the evidence of what was
+    made of the artifact on its way in (`apps.registry.conversion`). `source` is what was
+    registered, in the words of whoever did; `download_uri` where MLflow's clients read it, empty
+    for `source` itself.
     A deleted version stays as a tombstone that only `with_deleted` shows; its number is not used
     again.
     """

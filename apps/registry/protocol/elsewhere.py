@@ -32,7 +32,7 @@ class Elsewhere(Call):
     """Every other call of MLflow's API."""
 
     permissions: ClassVar[Permissions] = dict.fromkeys(METHODS, Permission.VIEW)
-    schema = None
+    schema = None  # type: ignore[assignment]  # what is not served is not described
 
     def get(self, request: Request, rest: str) -> Response:
         """Say where it would be served."""

@@ -6,17 +6,17 @@ from django.db.models import CharField, F, Func, Lookup, TextField, Value
 from django.db.models.sql.compiler import SQLCompiler
 
 
-class Like(Lookup):  # type: ignore[type-arg]  # generic for the type checker only
+class Like(Lookup):
     """`column LIKE pattern`, with SQL's % and _."""
 
     lookup_name = "like"
     operator = "LIKE"
 
-    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """The comparison and its parameters."""
         left, left_values = self.process_lhs(compiler, connection)
         right, right_values = self.process_rhs(compiler, connection)
-        return f"{left} {self.operator} {right}", [*left_values, *right_values]
+        return f"{left} {self.operator} {right}", (*left_values, *right_values)
 
 
 class ILike(Like):

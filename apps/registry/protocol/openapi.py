@@ -67,7 +67,7 @@ class ProtocolSchema(ProblemSchema):
     def get_response_serializers(self) -> Any:
         """An object of MLflow's."""
         name = self.call.answers
-        known = {"properties": {name: {}}} if name else {}
+        known: dict[str, Any] = {"properties": {name: {}}} if name else {}
         return {200: {"type": "object", "externalDocs": REFERENCE, **known}}
 
     def get_override_parameters(self) -> list[Any]:

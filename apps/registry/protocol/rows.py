@@ -7,6 +7,7 @@ takes four: the rows say which versions are the latest, then come those as above
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -47,7 +48,7 @@ class ModelRow(msgspec.Struct):
     created_at: datetime
     updated_at: datetime
     tags: dict[str, str]
-    latest_numbers: tuple[int, ...] = ()
+    latest_keys: tuple[int | None, ...] = ()
     latest: list[VersionRow] = []
     aliases: dict[str, int] = {}
 
@@ -90,11 +91,9 @@ def versions(
 def models(found: QuerySet[RegisteredModel]) -> list[ModelRow]:
     """The rows of a query, with their latest versions and their aliases."""
     latest = {f"latest_{word}": _latest(which) for word, which in LATEST.items()}
-    listed = [
-        ModelRow(*values[: len(MODEL_COLUMNS)], latest_numbers=values[len(MODEL_COLUMNS) :])
-        for values in found.annotate(**latest).values_list(*MODEL_COLUMNS, *latest)
-    ]
-    keys = [key for row in listed for key in row.latest_numbers if key is not None]
+    columns = (*MODEL_COLUMNS, *latest)
+    listed = [_model(values) for values in found.annotate(**latest).values_list(*columns)]
+    keys = [key for row in listed for key in row.latest_keys if key is not None]
     by_model = defaultdict(list)
     for version in versions(
         ModelVersion.objects.filter(pk__in=keys).order_by("number"),
@@ -106,6 +105,12 @@ def models(found: QuerySet[RegisteredModel]) -> list[ModelRow]:
         row.latest = _one_a_stage(by_model[row.pk])
         row.aliases = aliases.get(row.pk, {})
     return listed
+
+
+def _model(values: tuple[Any, ...]) -> ModelRow:
+    row = ModelRow(*values[: len(MODEL_COLUMNS)])
+    row.latest_keys = values[len(MODEL_COLUMNS) :]
+    return row
 
 
 def _latest(which: Q) -> Subquery:

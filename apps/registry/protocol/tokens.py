@@ -31,7 +31,7 @@ def position_in(token: str, *, search: str, kinds: Sequence[type]) -> Position:
     """
     try:
         found, values = signing.loads(token, salt=SALT)
-        position = tuple(
+        position: Position = tuple(
             msgspec.convert(value, kind) for value, kind in zip(values, kinds, strict=True)
         )
     except (signing.BadSignature, ValueError, TypeError, msgspec.ValidationError) as error:

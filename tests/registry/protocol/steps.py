@@ -20,7 +20,7 @@ def refused(code: str, match: str = "") -> Any:
 
 def register(client: MlflowClient, name: str, source: str = PLACE, **more: Any) -> Told:
     """A version that nobody waits for."""
-    return client.create_model_version(name, source, await_creation_for=None, **more)
+    return client.create_model_version(name, source, await_creation_for=0, **more)
 
 
 def take_in(name: str, number: int) -> ModelVersion:

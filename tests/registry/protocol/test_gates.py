@@ -27,7 +27,8 @@ pytestmark = [
 
 
 def champion(client: MlflowClient) -> str | None:
-    return client.get_registered_model("flights").aliases.get("champion")
+    aliases: dict[str, str] = client.get_registered_model("flights").aliases
+    return aliases.get("champion")
 
 
 def test_transition__to_an_approved_stage__refused_with_the_requests_address(
@@ -76,12 +77,12 @@ def test_champion__production_changes_hands__follows_in_the_same_transaction(
         assert champion(client) == str(version.number)
     services.deprecate(actor=scientist(), version=first, reason="older")
     assert champion(client) == str(second.number)
-    client.set_registered_model_alias("flights", "champion", first.number)  # rolls back
+    client.set_registered_model_alias("flights", "champion", str(first.number))  # rolls back
     assert champion(client) == str(first.number)
     services.deprecate(actor=scientist(), version=_fresh(first), reason="no")
     assert champion(client) == str(second.number)
     client.transition_model_version_stage("flights", second.number, "Archived")
-    assert client.get_model_version("flights", second.number).current_stage == "Archived"
+    assert client.get_model_version("flights", str(second.number)).current_stage == "Archived"
     assert champion(client) == str(second.number)  # it still serves, and nobody took its place
     services.archive(actor=scientist(), version=_fresh(second), reason="over")
     assert champion(client) is None

@@ -117,7 +117,7 @@ def test_alias__set_moved_and_deleted__model_and_versions_tell(client: MlflowCli
         register(client, "flights")
     client.set_registered_model_alias("flights", "candidate", "1")
     client.set_registered_model_alias("flights", "candidate", "2")
-    client.set_registered_model_alias("flights", "other", 2)
+    client.set_registered_model_alias("flights", "other", "2")
     assert client.get_registered_model("flights").aliases == {"candidate": "2", "other": "2"}
     assert client.get_model_version("flights", "2").aliases == ["candidate", "other"]
     assert client.get_model_version_by_alias("flights", "candidate").version == "2"
@@ -131,7 +131,7 @@ def test_alias__set_moved_and_deleted__model_and_versions_tell(client: MlflowCli
         with refused("INVALID_PARAMETER_VALUE", "is reserved"):
             client.set_registered_model_alias("flights", alias, "1")
     moved = Event.objects.filter(verb="model.alias_set", after__alias="candidate").order_by("id")
-    assert [one.before["version"] for one in moved] == [None, 1]
+    assert list(moved.values_list("before__version", flat=True)) == [None, 1]
 
 
 def test_team__of_somebody_in_several__said_by_a_tag(client_of: Clients) -> None:

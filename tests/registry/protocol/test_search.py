@@ -153,8 +153,7 @@ def _pages(asked: ModelSearch | VersionSearch) -> list[int]:
     found, token = [], None
     while token != "":
         asked = msgspec.structs.replace(asked, page_token=token or "")
-        search = search_models if isinstance(asked, ModelSearch) else search_versions
-        page = search(asked)  # type: ignore[operator]  # each takes its own
+        page = search_models(asked) if isinstance(asked, ModelSearch) else search_versions(asked)
         assert len(page.rows) <= asked.max_results
         found += [row.pk for row in page.rows]
         token = page.token

@@ -46,13 +46,13 @@ def test_version__described_and_tagged__events_keep_what_was(client: MlflowClien
     first = register(client, "flights")
     model = client.get_registered_model("flights")
     client.update_model_version("flights", "1", "February")
-    client.set_model_version_tag("flights", 1, "squad", "")
-    client.set_model_version_tag("flights", 1, "squad", "p")
-    client.set_model_version_tag("flights", 1, "n", "3")
-    client.delete_model_version_tag("flights", 1, "n")
+    client.set_model_version_tag("flights", "1", "squad", "")
+    client.set_model_version_tag("flights", "1", "squad", "p")
+    client.set_model_version_tag("flights", "1", "n", "3")
+    client.delete_model_version_tag("flights", "1", "n")
     found = client.get_model_version("flights", "1")
     assert (found.description, found.tags) == ("February", {"squad": "p"})
-    assert found.last_updated_timestamp > first.last_updated_timestamp
+    assert (found.last_updated_timestamp or 0) > (first.last_updated_timestamp or 0)
     assert client.get_registered_model("flights").last_updated_timestamp == (
         model.last_updated_timestamp
     )
@@ -112,6 +112,7 @@ def test_version__deleted__gone_with_its_aliases_and_its_number(client: MlflowCl
         client.update_model_version("flights", "2", "x")
     assert register(client, "flights").version == "3"
     deleted = Event.objects.get(verb="version.deleted")
+    assert deleted.before is not None
     assert deleted.before["source"] == PLACE
 
 
