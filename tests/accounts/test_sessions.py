@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.accounts import services
 from apps.accounts.access import Role
+from apps.accounts.agents import browser_words
 from apps.accounts.models import Session, User
 from apps.accounts.sessions import delete_ended
 from apps.events.models import Event
@@ -37,7 +38,21 @@ def test_session__signed_in__row_knows_its_user_and_flags_are_strict(ada: User) 
     assert ada.sessions.get().session_key == client.session.session_key
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
-    assert "Browser &lt;7&gt;" in client.get("/security/").content.decode()
+    assert 'title="Browser &lt;7&gt;">Browser<' in client.get("/security/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("agent", "words"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko Firefox/130.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/130.0 Safari/537.36 Edg/130.0", "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; like Mac OS X) Version/18.0 Safari/604.1", "Safari on iOS"),
+        ("curl/8.5.0", "curl/8.5.0"),
+        ("", ""),
+    ],
+)
+def test_browser_words__agent__as_people_call_it(agent: str, words: str) -> None:
+    assert browser_words(agent) == words
 
 
 @pytest.mark.usefixtures("ada")

@@ -24,6 +24,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import identities, oidc, services
 from apps.accounts.access import Permission
+from apps.accounts.agents import browser_words
 from apps.accounts.errors import NotSignedIn, TooManyAttempts
 from apps.accounts.models import Session, Token, User
 from apps.accounts.pages import page, reason_of
@@ -103,6 +104,7 @@ class Window:
     session: Session
     address: str
     agent: str
+    browser: str
     is_this: bool
 
 
@@ -258,6 +260,7 @@ def _windows(request: HttpRequest, user: User) -> Iterator[Window]:
             session=row,
             address=data.get("address", ""),
             agent=data.get("agent", ""),
+            browser=browser_words(data.get("agent", "")),
             is_this=row.session_key == request.session.session_key,
         )
 
