@@ -20,6 +20,7 @@ from apps.registry.models.promotion import (
     PromotionRequest,
     StageTransition,
 )
+from apps.registry.models.reference import ReferenceProfile
 from apps.registry.models.takeover import Takeover
 from apps.registry.models.validation import OPEN_VALIDATIONS, Validation, ValidationState
 from apps.registry.naming import ALIAS_PATTERN, NAME_LENGTH, NAME_PATTERN
@@ -45,6 +46,7 @@ __all__ = [
     "ModelVersionQuerySet",
     "PromotionPolicy",
     "PromotionRequest",
+    "ReferenceProfile",
     "RegisteredModel",
     "StageLadder",
     "StageTransition",
