@@ -8,7 +8,9 @@ class RegistryConfig(AppConfig):
     label = "registry"
 
     def ready(self) -> None:
-        """Let texts be compared by SQL's patterns."""
+        """Let texts be compared by SQL's patterns; make this floor's checks known."""
+        from apps.registry.checks.own import register_own
         from apps.registry.protocol import lookups
 
         lookups.register()
+        register_own()

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 OFFERED = {"services", "selectors", "errors", "models"}
 MORE = {
     "accounts": {"access", "principals", "pages", "keyset", "live", "api"},
-    "events": {"administration", "columns"},
+    "events": {"administration", "columns", "export"},
     "notices": {"outbound", "signing"},
-    "registry": {"panels", "promotion"},
+    "registry": {"checks", "impact", "lineage", "panels", "policy", "promotion"},
     "routing": {"panels"},
 }
 

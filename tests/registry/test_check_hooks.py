@@ -165,7 +165,7 @@ def test_hook__disabled__cannot_be_met(receiver: Receiver) -> None:
 
 
 def test_hook__with_an_address_that_may_not_be_called__refused(receiver: Receiver) -> None:
-    given = {"actor": person("root", Role.ADMIN), "team": make_team(), "title": "X"}
+    given: dict[str, Any] = {"actor": person("root", Role.ADMIN), "team": make_team(), "title": "X"}
     with pytest.raises(Refused):
         services.add_check_hook(**given, name="x", url="http://169.254.169.254/latest")
     with pytest.raises(Invalid):

@@ -125,7 +125,7 @@ def parquet(columns: dict[str, list[Any]]) -> bytes:
 
 
 def test_file__parquet_and_json__read_alike() -> None:
-    columns = {"label": [1, 0], "score": [0.5, 0.25], "sex": ["f", None]}
+    columns: dict[str, list[Any]] = {"label": [1, 0], "score": [0.5, 0.25], "sex": ["f", None]}
     rows = msgspec.json.encode(
         [dict(zip(columns, one, strict=True)) for one in zip(*columns.values(), strict=True)]
     )

@@ -128,8 +128,7 @@ def test_evidence__of_any_checks__holds_unless_each_required_one_passed(
     findings: list[Finding],
 ) -> None:
     through = all(
-        one.verdict is not None
-        and (not one.required or one.verdict is Verdict.PASS or one.waived)
+        one.verdict is not None and (not one.required or one.verdict is Verdict.PASS or one.waived)
         for one in findings
     )
     assert (not missing_evidence(findings)) is through

@@ -127,7 +127,7 @@ class HookSerializer(serializers.ModelSerializer[CheckHook]):
 
     class Meta:
         model = CheckHook
-        fields = (
+        fields: tuple[str, ...] = (
             "name",
             "check_name",
             "team",
@@ -161,7 +161,7 @@ class HookSecretSerializer(HookSerializer):
     secret = serializers.CharField(read_only=True)
 
     class Meta(HookSerializer.Meta):
-        fields = (*HookSerializer.Meta.fields, "secret")
+        fields: tuple[str, ...] = (*HookSerializer.Meta.fields, "secret")
         read_only_fields = fields
 
 
@@ -245,7 +245,7 @@ class TermsSerializer(serializers.Serializer[Any]):
 
     stage = serializers.CharField()
     allowance = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF takes it off the class
     rules = serializers.DictField()
 
 

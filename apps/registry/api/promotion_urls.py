@@ -2,26 +2,26 @@
 
 from django.urls import URLPattern, path
 
-from apps.registry.api import promotion
+from apps.registry.api import governing, promotion
 
 REQUEST = "promotion-requests/<uuid:promotion_id>"
 
 urlpatterns: list[URLPattern] = [
-    path("stage-ladders", promotion.Ladders.as_view(), name="api-ladders"),
-    path("promotion-policies", promotion.Policies.as_view(), name="api-policies"),
-    path("freeze-windows", promotion.Freezes.as_view(), name="api-freezes"),
+    path("stage-ladders", governing.Ladders.as_view(), name="api-ladders"),
+    path("promotion-policies", governing.Policies.as_view(), name="api-policies"),
+    path("freeze-windows", governing.Freezes.as_view(), name="api-freezes"),
     path(
         "freeze-windows/<int:freeze_id>/cancel",
-        promotion.CancelFreeze.as_view(),
+        governing.CancelFreeze.as_view(),
         name="api-cancel-freeze",
     ),
-    path("check-hooks", promotion.Hooks.as_view(), name="api-check-hooks"),
+    path("check-hooks", governing.Hooks.as_view(), name="api-check-hooks"),
     path(
         "check-hooks/<str:name>/disable",
-        promotion.DisableHook.as_view(),
+        governing.DisableHook.as_view(),
         name="api-disable-check-hook",
     ),
-    path("checks", promotion.KnownChecks.as_view(), name="api-known-checks"),
+    path("checks", governing.KnownChecks.as_view(), name="api-known-checks"),
     path("promotion-inbox", promotion.Inbox.as_view(), name="api-inbox"),
     path(f"{REQUEST}/dossier", promotion.Dossier.as_view(), name="api-dossier"),
     path(f"{REQUEST}/checks", promotion.Checks.as_view(), name="api-checks"),
@@ -40,7 +40,7 @@ urlpatterns: list[URLPattern] = [
     ),
     path(
         "models/<str:model>/promotion-terms",
-        promotion.ModelTerms.as_view(),
+        governing.ModelTerms.as_view(),
         name="api-promotion-terms",
     ),
     path("models/<str:model>/history", promotion.History.as_view(), name="api-history"),

@@ -130,7 +130,7 @@ def _beside(
     if ours is None or theirs is None:
         whose = "this version" if ours is None else "the champion"
         return Verdict.INCONCLUSIVE, f"{name} was not measured of {whose}: {HOW}", {}
-    figure = {"value": ours.value, "champion": theirs.value, "rows": ours.rows}
+    figure: dict[str, Any] = {"value": ours.value, "champion": theirs.value, "rows": ours.rows}
     found = _gain(ours, theirs, name, wanted.confidence)
     if found is None:
         return Verdict.INCONCLUSIVE, f"the doubt of {name} is not known: {HOW}", figure

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 
 CONFIDENCE = 0.95
+Scores: TypeAlias = "Sequence[float] | np.ndarray"
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _gap(pair: tuple[str, str], groups: Mapping[str, Estimate], confidence: floa
     return Gap(pair, abs(one.value - two.value), Interval(low, max(found.high, -found.low)))
 
 
-def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> Estimate | None:
+def area_under_curve(positives: Scores, negatives: Scores) -> Estimate | None:
     """The chance that a positive scores above a negative, ties half; None without both.
 
     The error is DeLong's: from the placements of each among the others, by ranks.
