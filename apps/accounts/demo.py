@@ -92,6 +92,7 @@ def _person(kept: Kept, name: str, team: Team) -> None:
             password=password,
             first_name=first_name,
             last_name=last_name,
+            email=f"{name}@switchyard.example",
         )
     elif not user.check_password(password):
         services.set_password(actor=ACTOR, user=user, password=password, reason="demo")

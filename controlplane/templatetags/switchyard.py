@@ -59,6 +59,8 @@ ROUTES: Mapping[str, str] = {
     "team": "team",
     "user": "person",
     "service": "service-account",
+    "webhook": "webhook",
+    "delivery": "delivery",
 }
 
 
