@@ -47,3 +47,9 @@ class TooManyAttempts(DomainError):
     code = "too-many-attempts"
     title = "Too many attempts"
     status = 429
+
+
+class LastAdministrator(Conflict):
+    """Nobody would be left who administers the team."""
+
+    code = "last-administrator"

@@ -15,7 +15,7 @@ from apps.accounts.access import (
     authorise,
     authorise_anywhere,
 )
-from apps.accounts.errors import AlreadyDone, NameTaken
+from apps.accounts.errors import AlreadyDone, LastAdministrator, NameTaken
 from apps.accounts.models import Membership, ServiceAccount, Session, Team, User
 from apps.accounts.names import check_key
 from apps.events.errors import Invalid, NotFound
@@ -183,8 +183,14 @@ def add_member(
 def remove_member(
     *, actor: Principal, user: User, team: Team, role: Role, reason: str = ""
 ) -> None:
-    """Take a role in a team from a person. Raises NotFound when they do not hold it."""
+    """Take a role in a team from a person.
+
+    Raises NotFound when they do not hold it, and LastAdministrator when nobody would be left to
+    give roles; the groups of an identity provider are obeyed all the same.
+    """
     authorise(actor, Permission.ADMINISTER, team_key=team.key)
+    if role is Role.ADMIN and actor.kind != "system":
+        _require_another_administrator(user, team)
     deleted, _ = Membership.objects.filter(user=user, team=team, role=role).delete()
     if not deleted:
         raise NotFound(f"{user.username} is not {role} in {team.key}")
@@ -222,6 +228,13 @@ def _admit(actor: Principal, user: User, team: Team, role: Role, reason: str) ->
         reason=reason,
     )
     return membership
+
+
+def _require_another_administrator(user: User, team: Team) -> None:
+    Team.objects.select_for_update().get(pk=team.pk)
+    others = Membership.objects.filter(team=team, role=Role.ADMIN.value, user__is_active=True)
+    if not others.exclude(user=user).exists():
+        raise LastAdministrator(f"{user.username} is the only administrator of {team.key}")
 
 
 def _orphan_programs(actor: Principal, user: User, reason: str) -> None:

@@ -53,6 +53,13 @@ def test_team_page__role_given_and_taken__with_reasons_on_the_timeline(admin: Wi
     assert list(reasons.values_list("reason", flat=True)) == ["goes on leave", "joins the on-call"]
 
 
+def test_team_page__last_administrator__stays_until_there_is_another(admin: Window) -> None:
+    taken = {"username": "ada", "role": "admin", "reason": "enough"}
+    assert admin.refused("/teams/flights/members/remove", **taken)[0] == 409
+    factories.user(Role.ADMIN)
+    assert admin.client.post("/teams/flights/members/remove", taken).status_code == 302
+
+
 def test_teams__made_on_the_page__maker_administers_it(admin: Window) -> None:
     page = admin.send("/teams/add", key="fraud", name="Fraud")
     assert "Fraud" in page
