@@ -61,7 +61,9 @@ def inbox(
     principal: Principal, wanted: InboxFilter, *, now: datetime
 ) -> QuerySet[PromotionRequest]:
     """Requests of a part of the inbox, newest first, with version, model and team."""
-    rows = PromotionRequest.objects.select_related("version__model__team")
+    rows: QuerySet[PromotionRequest] = PromotionRequest.objects.select_related(
+        "version__model__team"
+    )
     rows = _in_box(rows, principal, wanted.box, now=now)
     columns = {
         "version__model__team__key": wanted.team,

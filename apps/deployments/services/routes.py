@@ -8,6 +8,7 @@ from apps.deployments.models import Rollout
 from apps.deployments.rollout import Trigger, next_index
 from apps.deployments.services.traffic import CANARY, STABLE, split
 from apps.events.errors import NotFound
+from apps.registry.promotion import Stage
 from apps.registry.services import deprecate, reinstate
 from apps.routing.models import Endpoint, Generation
 from apps.routing.services import (
@@ -21,7 +22,6 @@ from contracts.routing import BUCKETS, Guardrail
 
 ROLLOUTS = system("rollout")
 STEPS = frozenset({Trigger.START, Trigger.ADVANCE, Trigger.PROMOTE})
-PRODUCTION, DEPRECATED = "production", "deprecated"
 WAYS_BACK = frozenset({Trigger.FAIL, Trigger.ROLL_BACK, Trigger.ABORT, Trigger.EXPIRE})
 
 
@@ -101,9 +101,9 @@ def _complete(rollout: Rollout, *, reason: str) -> None:
 
 def _deprecate_baseline(rollout: Rollout) -> None:
     baseline = rollout.baseline
-    baseline.refresh_from_db(fields=["stage"])
+    baseline.refresh_from_db(fields=["stage", "allowance"])
     elsewhere = Endpoint.objects.serving(baseline).exclude(pk=rollout.endpoint_id)
-    if baseline.stage == PRODUCTION and not elsewhere.exists():
+    if baseline.is_at_the_top and not elsewhere.exists():
         deprecate(
             actor=ROLLOUTS,
             version=baseline,
@@ -161,10 +161,10 @@ def _acknowledge(rollout: Rollout, endpoint: Endpoint) -> None:
 
 
 def _reinstate_baseline(rollout: Rollout, reason: str) -> None:
-    """What serves everybody again is a production version again."""
+    """What serves everybody again stands where it stood."""
     baseline = rollout.baseline
     baseline.refresh_from_db(fields=["stage"])
-    if baseline.stage == DEPRECATED and rollout.state == "rolled_back":
+    if baseline.stage == Stage.DEPRECATED and rollout.state == "rolled_back":
         reinstate(actor=ROLLOUTS, version=baseline, reason=reason)
 
 

@@ -23,7 +23,7 @@ def check_approval(version: ModelVersion, traffic_percentage: int) -> None:
     allowance = traffic_allowance(version)
     enough = {Allowance.ALL} if traffic_percentage else {Allowance.ALL, Allowance.SHADOW}
     if allowance not in enough:
-        wanted = "production" if traffic_percentage else "staging"
+        wanted = "traffic" if traffic_percentage else "shadow traffic"
         raise VersionNotApproved(
             f"{version} is not approved for {wanted}: it is in {version.stage}", field="version"
         )
