@@ -1,7 +1,6 @@
 """Rows as MLflow's API writes them: its names, its enums, milliseconds."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from apps.registry.models import VersionStatus
@@ -19,8 +18,8 @@ def model(row: ModelRow) -> dict[str, Any]:
     """A registered model."""
     return {
         "name": row.name,
-        "creation_timestamp": _milliseconds(row.created_at),
-        "last_updated_timestamp": _milliseconds(row.updated_at),
+        "creation_timestamp": row.created_at // 1000,
+        "last_updated_timestamp": row.updated_at // 1000,
         "user_id": row.owner,
         "description": row.description,
         "latest_versions": [version(one) for one in row.latest],
@@ -42,8 +41,8 @@ def version(row: VersionRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "version": str(row.number),
-        "creation_timestamp": _milliseconds(row.created_at),
-        "last_updated_timestamp": _milliseconds(row.updated_at),
+        "creation_timestamp": row.created_at // 1000,
+        "last_updated_timestamp": row.updated_at // 1000,
         "user_id": row.created_by.partition(":")[2],
         "current_stage": stages.of(row.stage, row.allowance),
         "description": row.description,
@@ -75,7 +74,3 @@ def _is_logged(source: str) -> bool:
 
 def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": str(value)} for key, value in tags.items()]
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

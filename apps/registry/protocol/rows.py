@@ -6,18 +6,25 @@ takes four: the rows say which versions are the latest, then come those as above
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Func, OuterRef, Q, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast
 
 from apps.registry.models import ModelAlias, ModelVersion, RegisteredModel
 from apps.registry.promotion import UNAPPROVED_STAGES, Allowance, Stage
 
 
-class VersionRow(msgspec.Struct):
-    """A version; `aliases` are the names that point at it."""
+class Microseconds(Func):
+    """A moment as microseconds since 1970: numbers are read far sooner than dates."""
+
+    template = "(extract(epoch from %(expressions)s) * 1000000)::bigint"
+    output_field = BigIntegerField()
+
+
+class VersionRow(msgspec.Struct, gc=False):
+    """A version; `aliases` are the names that point at it, times are in microseconds."""
 
     pk: int
     model_id: int
@@ -31,36 +38,38 @@ class VersionRow(msgspec.Struct):
     run_id: str
     run_link: str
     created_by: str
-    created_at: datetime
-    updated_at: datetime
-    tags: dict[str, str]
+    created_at: int
+    updated_at: int
+    tags: dict[str, Any]
     name: str = ""
     aliases: list[str] = []
 
 
-class ModelRow(msgspec.Struct):
-    """A model; `latest` holds its newest version in each of MLflow's stages."""
+class ModelRow(msgspec.Struct, gc=False):
+    """A model; `latest` holds its newest version in each of MLflow's stages, times as above."""
 
     pk: int
     name: str
     description: str
     owner: str
-    created_at: datetime
-    updated_at: datetime
-    tags: dict[str, str]
+    created_at: int
+    updated_at: int
+    tags: dict[str, Any]
     latest_keys: tuple[int | None, ...] = ()
     latest: list[VersionRow] = []
     aliases: dict[str, int] = {}
 
 
+MOMENTS_AND_TAGS = (
+    *(Microseconds("created_at"), Microseconds("updated_at")),
+    Cast("tags", TextField()),
+)
 VERSION_COLUMNS = (
     *("pk", "model_id", "number", "stage", "allowance", "status", "status_detail"),
-    *("description", "source", "run_id", "run_link", "created_by", "created_at", "updated_at"),
-    "tags",
+    *("description", "source", "run_id", "run_link", "created_by"),
+    *MOMENTS_AND_TAGS,
 )
-MODEL_COLUMNS = (
-    *("pk", "name", "description", "owner__username", "created_at", "updated_at", "tags"),
-)
+MODEL_COLUMNS = ("pk", "name", "description", "owner__username", *MOMENTS_AND_TAGS)
 # As the partial index of approved versions has it.
 APPROVED = ~Q(stage__in=sorted(UNAPPROVED_STAGES))
 OFF_LADDER = Q(stage=Stage.DEPRECATED.value)
@@ -78,7 +87,9 @@ def versions(
     found: QuerySet[ModelVersion], names: Mapping[int, str] | None = None
 ) -> list[VersionRow]:
     """The rows of a query; `names` are those of the models, by key, where they are known."""
-    listed = [VersionRow(*values) for values in found.values_list(*VERSION_COLUMNS)]
+    listed = [
+        VersionRow(*values, _tags(tags)) for *values, tags in found.values_list(*VERSION_COLUMNS)
+    ]
     of_models = {row.model_id for row in listed}
     known = names if names is not None else _names(of_models)
     aliases = _aliases(of_models)
@@ -107,8 +118,12 @@ def models(found: QuerySet[RegisteredModel]) -> list[ModelRow]:
     return listed
 
 
+_tags = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 def _model(values: tuple[Any, ...]) -> ModelRow:
-    row = ModelRow(*values[: len(MODEL_COLUMNS)])
+    *known, tags = values[: len(MODEL_COLUMNS)]
+    row = ModelRow(*known, _tags(tags))
     row.latest_keys = values[len(MODEL_COLUMNS) :]
     return row
 

@@ -6,7 +6,7 @@ the sort columns it begins. Versions of one model are read straight from that mo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -59,7 +59,8 @@ FIELDS = {
     "creation_timestamp": "created_at",
     "last_updated_timestamp": "updated_at",
 }
-KINDS: Mapping[str, type] = {"name": str, "version_number": int}
+MOMENTS = frozenset({"creation_timestamp", "last_updated_timestamp"})
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BY_NAME = (Order("name"),)
 TIES = (Order("name"), Order("version_number", ascending=False))
 NEWEST_CHANGE = (Order("last_updated_timestamp", ascending=False), *TIES)
@@ -189,9 +190,12 @@ def _plan(
     plan = _Plan(orders, columns, search, None)
     if not asked.page_token:
         return plan
-    kinds = [KINDS.get(key, datetime) for key in plan.keys]
+    kinds = [str if key == "name" else int for key in plan.keys]
     position = position_in(asked.page_token, search=search, kinds=kinds)
-    return replace(plan, after=dict(zip(plan.keys, position, strict=True)))
+    after = dict(zip(plan.keys, position, strict=True))
+    for key in MOMENTS & set(after):
+        after[key] = EPOCH + timedelta(microseconds=after[key])
+    return replace(plan, after=after)
 
 
 def _asks_for_prompts(conditions: Sequence[Condition]) -> bool:

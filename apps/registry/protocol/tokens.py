@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 
 import msgspec
 from django.core import signing
@@ -10,7 +9,7 @@ from django.core import signing
 from apps.registry.protocol.refusals import invalid
 
 SALT = "mlflow-page"
-Position = Sequence[str | int | datetime]
+Position = Sequence[str | int]
 
 
 def search_digest(*parts: object) -> str:
@@ -20,8 +19,7 @@ def search_digest(*parts: object) -> str:
 
 def token_of(position: Position, *, search: str) -> str:
     """The token of the page after `position`."""
-    values = [one.isoformat() if isinstance(one, datetime) else one for one in position]
-    return signing.dumps([search, values], salt=SALT)
+    return signing.dumps([search, list(position)], salt=SALT)
 
 
 def position_in(token: str, *, search: str, kinds: Sequence[type]) -> Position:
