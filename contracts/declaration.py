@@ -6,6 +6,8 @@ from contracts.preprocessing import Step
 
 METADATA_KEY = "switchyard"
 MAX_GOLDEN_ROWS = 1_000
+# {"columns": […], "data": [[…]], "labels": […]}: rows that the model was trained on.
+SAMPLE_FILE = "sample.json"
 Cell = float | int | bool | str | None
 
 

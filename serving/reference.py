@@ -158,7 +158,12 @@ def _count(name: str, kind: Kind, bins: Bins, values: Sequence[Any]) -> Counted:
     found = Profile.of(Layout.of({name: bins}), {name: column})
     told: dict[str, Any] = {}
     if isinstance(bins, NumericBins):
-        told = msgspec.to_builtins(bins) | {
+        told = {
+            "edges": list(bins.edges),
+            "places": list(bins.places),
+            "low": bins.low,
+            "high": bins.high,
+            "centre": bins.centre,
             "numbers": int(found.numbers[0]),
             "total": float(found.sums[0]),
             "squares": float(found.squares[0]),

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -22,6 +22,13 @@ PART = 16 * CHUNK
 
 class ArtifactMissing(Exception):
     """The store has no object of that key."""
+
+
+class Readable(Protocol):
+    """Whatever bytes can be read from, once."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes."""
 
 
 class ArtifactStore:
@@ -61,6 +68,16 @@ class ArtifactStore:
         file.seek(0)
         with _errors():
             self.client.upload_fileobj(file, self.bucket, key, Config=_transfer(), Callback=moved)
+
+    def receive(self, body: Readable, key: str) -> None:
+        """Write what can only be read once, in parts."""
+        with _errors():
+            self.client.upload_fileobj(body, self.bucket, key, Config=_transfer())  # type: ignore[arg-type]  # it is only read
+
+    def size(self, key: str) -> int:
+        """Bytes of an object. Raises ArtifactMissing."""
+        with _errors():
+            return int(self.client.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
 
     def copy(self, source: str, target: str) -> None:
         """Copy within the bucket, without the bytes passing through here."""

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from apps.registry.api import insight, naming, promotion_urls, views
+from apps.registry.api import artifacts, insight, naming, promotion_urls, views
 
 VERSION = "models/<str:model>/versions/<str:version>"
 REQUEST = "promotion-requests/<uuid:promotion_id>"
@@ -19,7 +19,12 @@ urlpatterns: list[URLPattern] = [
     path("models/<str:model>/card", insight.CardEditions.as_view(), name="api-card-editions"),
     path(f"{VERSION}/card", insight.VersionCard.as_view(), name="api-card"),
     path(f"{VERSION}/lineage", insight.Lineage.as_view(), name="api-lineage"),
+    path("models/<str:model>/versions/upload", artifacts.Uploaded.as_view(), name="api-uploaded"),
     path(VERSION, views.Version.as_view(), name="api-version"),
+    path("models/<str:model>/uploads/<str:sha256>", artifacts.Upload.as_view(), name="api-upload"),
+    path(f"{VERSION}/derive", artifacts.Derive.as_view(), name="api-derive"),
+    path(f"{VERSION}/cancel", artifacts.CancelTakeover.as_view(), name="api-cancel-takeover"),
+    path(f"{VERSION}/reference", artifacts.VersionReference.as_view(), name="api-reference"),
     path(f"{VERSION}/validate", views.Validate.as_view(), name="api-validate"),
     path(f"{VERSION}/validations", views.Validations.as_view(), name="api-validations"),
     path(f"{VERSION}/transitions", views.Transitions.as_view(), name="api-transitions"),

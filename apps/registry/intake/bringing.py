@@ -6,21 +6,23 @@ from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import msgspec
-from django.conf import settings
 
 from apps.registry import background
-from apps.registry.artifacts import ArtifactStore, digest_of_file
+from apps.registry.artifacts import ArtifactMissing, ArtifactStore, digest_of_file
 from apps.registry.background import Background
-from apps.registry.errors import Invalid, SchemaMismatch, UnreadableArtifact
+from apps.registry.errors import Invalid, SchemaMismatch, SourceNotFound, UnreadableArtifact
 from apps.registry.intake.converting import convert, prove
+from apps.registry.intake.deriving import hold_against, make_variant, measured, rows_of
 from apps.registry.intake.describing import describe, fit_schema
 from apps.registry.intake.logged import MAX_ARTIFACT, Logged, read_logged
 from apps.registry.intake.order import Order
 from apps.registry.intake.progress import Progress
+from apps.registry.intake.referring import refer
 from apps.registry.intake.ways import Way, graph_of_signature, way_of
-from apps.registry.mlflow.client import Copied, MlflowClient
+from apps.registry.mlflow.client import Copied, MlflowClient, Source
+from apps.registry.mlflow.mlmodel import MlModel
 from apps.registry.model_schema import Mismatch
-from apps.registry.models import ModelVersion, digest_of
+from apps.registry.models import ModelVersion, ReferenceProfile, digest_of
 from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
 from contracts.schema import ModelSchema
 
@@ -54,14 +56,48 @@ TAKEN = (
 )
 
 
-def bring_in(version: ModelVersion, order: Order, attempt: int, progress: Progress) -> None:
-    """Put the artifact into the store and fill in the version's fields; the row is not written.
+# What a variant takes over from the version that it is made of.
+INHERITED = (
+    "framework",
+    "run_id",
+    "declared",
+    "background_uri",
+    "background_digest",
+    "background_size",
+    "background_rows",
+    "signature",
+    "input_schema",
+    "output_schema",
+    "example",
+    "label_map",
+    "decision_threshold",
+    "parameters",
+    "trained_at",
+    "data_lineage",
+    "code_lineage",
+)
 
-    Raises errors of the registry, and Superseded.
+
+def upload_key(model_name: str, sha256: str) -> str:
+    """Where an uploaded file waits for its version."""
+    return f"uploads/{model_name}/{sha256}"
+
+
+def bring_in(
+    version: ModelVersion, order: Order, attempt: int, progress: Progress
+) -> ReferenceProfile | None:
+    """Put the artifact into the store and fill in the version's fields; no row is written.
+
+    Returns its reference profile, unsaved. Raises errors of the registry, and Superseded.
     """
     with TemporaryDirectory(prefix="switchyard-takeover-") as place:
         work = Work(version, order, Path(place), _folder(version, attempt), progress)
-        work.from_mlflow()
+        {
+            "mlflow": work.from_mlflow,
+            "upload": work.from_upload,
+            "derive": work.from_parent,
+        }[order.kind]()
+        return work.reference
 
 
 def _folder(version: ModelVersion, attempt: int) -> str:
@@ -79,11 +115,12 @@ class Work:
         self.version, self.order, self.place = version, order, place
         self.folder, self.progress = folder, progress
         self.store = ArtifactStore.configured()
+        self.reference: ReferenceProfile | None = None
 
     def from_mlflow(self) -> None:
         """Take over what a run logged."""
         self.progress.step("reading what MLflow holds")
-        with MlflowClient(settings.CONFIG.mlflow_tracking_uri) as client:
+        with connect(self.order.server) as client:
             source = client.source(self.order.source, self.order.run_id)
             logged = read_logged(client, source)
             describe(self.version, logged, self.order)
@@ -99,7 +136,50 @@ class Work:
         else:
             self._take(logged, self.place / name)
 
-    def _take(self, logged: Logged, path: Path) -> ModelSchema:
+    def from_upload(self) -> None:
+        """Take over an ONNX file that was uploaded before, under the digest that it has."""
+        path = self.place / "model.onnx"
+        self._download(upload_key(self.version.model.name, self.order.source), path)
+        signature = dict(self.order.signature or {})
+        uploaded = Source(self.version.source, "", None)
+        mlmodel = MlModel(framework="onnx", data="model.onnx", signature=signature)
+        logged = Logged(uploaded, mlmodel, {}, list(self.order.example or []), None)
+        describe(self.version, logged, self.order)
+        self._take(logged, path)
+
+    def from_parent(self) -> None:
+        """Make a variant of the version that this one is derived from."""
+        parent = self.version.derived_from
+        if parent is None:
+            raise Invalid("a variant is derived from a version", field="kind")
+        before = self.place / "source.onnx"
+        found = self._download(self.store.key(parent.artifact_uri), before)
+        if found != parent.artifact_digest:
+            raise UnreadableArtifact(f"the artifact of {parent} is not the registered one")
+        kind, schema = self.order.source, parent.schema()
+        self.progress.step(f"making the {kind} variant in the sandbox")
+        after, means = make_variant(kind, before)
+        for name in INHERITED:
+            setattr(self.version, name, getattr(parent, name))
+        logged = _logged_again(parent)
+        rows = rows_of(logged, schema)
+        self.progress.step(f"holding it against {parent} on {len(rows.rows)} rows")
+        held = hold_against(parent, schema, before, after, rows)
+        self.version.conversion = {"variant": kind, "sandbox": dict(means), **held}
+        self.version.metrics = measured(held)
+        with after.open("rb") as file:
+            self._keep(file)
+        self.reference = refer(self.version, logged, schema, after)
+
+    def _download(self, key: str, path: Path) -> str:
+        self.progress.step("fetching the artifact")
+        try:
+            with path.open("wb") as into:
+                return self.store.download(key, into)
+        except ArtifactMissing as error:
+            raise SourceNotFound(f"the store has no such file: {error}", field="sha256") from error
+
+    def _take(self, logged: Logged, path: Path) -> None:
         """An ONNX file on disk: its schema, its place in the store, its sample."""
         with path.open("rb") as file:
             schema = fit_schema(self.version, self._graph(file, path.stat().st_size))
@@ -107,7 +187,8 @@ class Work:
             self._keep(file)
         if sample is not None:
             self._keep_sample(sample)
-        return schema
+        self.progress.step("counting the training sample")
+        self.reference = refer(self.version, logged, schema, path)
 
     def _convert(self, logged: Logged, path: Path, copied: Copied) -> None:
         if self.version.declaration().preprocessing:
@@ -135,7 +216,8 @@ class Work:
 
     def _keep_as_it_is(self, client: MlflowClient, logged: Logged, way: Way) -> None:
         """Every file of an artifact that only another backend of Triton can load."""
-        fit_schema(self.version, graph_of_signature(self.version.signature))
+        schema = fit_schema(self.version, graph_of_signature(self.version.signature))
+        self.reference = refer(self.version, logged, schema, None)
         files: list[dict[str, Any]] = []
         for name in way.files:
             path = self.place / "file"
@@ -178,6 +260,16 @@ class Work:
         self.version.background_digest = sample.digest
         self.version.background_size = len(sample.body)
         self.version.background_rows = sample.rows
+
+
+def _logged_again(version: ModelVersion) -> Logged:
+    """What MLflow holds about a version; its own example where that is gone, or never was."""
+    try:
+        with connect(self.order.server) as client:
+            return read_logged(client, client.source(version.source, version.run_id))
+    except Invalid:
+        nowhere, mlmodel = Source(version.source, "", None), MlModel("onnx", "", version.signature)
+        return Logged(nowhere, mlmodel, {}, list(version.example), None)
 
 
 def _background(logged: Logged, schema: ModelSchema) -> Background | None:

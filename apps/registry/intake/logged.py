@@ -1,18 +1,27 @@
 """Reading what MLflow holds about a model, up to the artifact itself: text only, and checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from apps.registry import background
 from apps.registry.errors import SchemaMismatch, SourceNotFound, UnreadableArtifact
 from apps.registry.mlflow.client import MlflowClient, Source
-from apps.registry.mlflow.mlmodel import MlModel, UnreadableModel, parse_example, parse_mlmodel
+from apps.registry.mlflow.mlmodel import (
+    MlModel,
+    UnreadableModel,
+    parse_example,
+    parse_labels,
+    parse_mlmodel,
+)
 from apps.registry.model_schema import Mismatch, columns_of
+from contracts.declaration import SAMPLE_FILE
 
 MLMODEL = "MLmodel"
 MAX_ARTIFACT = 20 * 1024**3
 MAX_SAMPLE_ROWS = 100_000
+MAX_SAMPLE = 64 * 1024**2
+SAMPLES = (SAMPLE_FILE, background.FILE)
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,7 @@ class Logged:
     """A logged model without its artifact.
 
     `files` are paths and sizes below its folder. `example` and `sample` are rows by column;
-    `sample` is None where none was logged.
+    `sample` is None where none was logged. `labels` are the truth about the sample's rows.
     """
 
     source: Source
@@ -28,6 +37,7 @@ class Logged:
     files: Mapping[str, int]
     example: list[dict[str, Any]]
     sample: list[dict[str, Any]] | None
+    labels: Sequence[Any] = ()
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -47,12 +57,14 @@ def read_logged(client: MlflowClient, source: Source) -> Logged:
     require_data(mlmodel.data, files)
     names = _column_names(mlmodel)
     example = client.text(source, mlmodel.example_path) if mlmodel.example_path in files else ""
+    sample, labels = _sample(client, source, files, names)
     return Logged(
         source,
         mlmodel,
         files,
         parse_example(example, names) if example else [],
-        _sample(client, source, files, names),
+        sample,
+        labels,
     )
 
 
@@ -69,13 +81,17 @@ def require_data(name: str, files: Mapping[str, int]) -> None:
 
 def _sample(
     client: MlflowClient, source: Source, files: Mapping[str, int], names: list[str]
-) -> list[dict[str, Any]] | None:
-    """The rows of the background sample, beside the model or among its extra files."""
-    places = (background.FILE, f"extra_files/{background.FILE}")
+) -> tuple[list[dict[str, Any]] | None, list[Any]]:
+    """Rows and labels of the training sample, else of the background sample.
+
+    Either lies beside the model or among its extra files.
+    """
+    places = [f"{folder}{name}" for name in SAMPLES for folder in ("", "extra_files/")]
     place = next((path for path in places if path in files), None)
     if place is None:
-        return None
-    return parse_example(client.text(source, place), names, MAX_SAMPLE_ROWS)
+        return None, []
+    text = client.text(source, place, most=MAX_SAMPLE)
+    return parse_example(text, names, MAX_SAMPLE_ROWS), parse_labels(text)
 
 
 def _column_names(mlmodel: MlModel) -> list[str]:

@@ -12,12 +12,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Kept with the version, so that any worker can begin anew.
 
     `source` is an address in MLflow for "mlflow", the SHA-256 of an upload for "upload", and the
-    kind of variant for "derive". What is None is taken from what was logged. `signature` holds
-    MLflow's "inputs" and "outputs" for an upload.
+    kind of variant for "derive". `server` says which MLflow (`apps.registry.mlflow.servers`). What
+    is None is taken from what was logged. `signature` holds MLflow's "inputs" and "outputs" for an
+    upload.
     """
 
     source: str
     kind: Kind = "mlflow"
+    server: str = ""
     run_id: str = ""
     label_map: dict[str, str] | None = None
     decision_threshold: float | None = None

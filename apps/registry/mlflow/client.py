@@ -56,8 +56,16 @@ class Copied:
 class MlflowClient:
     """A client of one tracking server; use it as a context manager."""
 
-    def __init__(self, tracking_uri: str) -> None:
-        self._http = httpx.Client(base_url=tracking_uri, timeout=TIMEOUT, trust_env=False)
+    def __init__(
+        self,
+        tracking_uri: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        auth: httpx.Auth | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=tracking_uri, timeout=TIMEOUT, trust_env=False, transport=transport, auth=auth
+        )
 
     def __enter__(self) -> "MlflowClient":
         return self
@@ -142,14 +150,14 @@ class MlflowClient:
             entries.append(FileEntry(path, entry.is_dir, entry.file_size))
         return entries
 
-    def text(self, source: Source, name: str) -> str:
-        """A small text file. Raises UnreadableArtifact when it is larger than MAX_TEXT."""
+    def text(self, source: Source, name: str, *, most: int = MAX_TEXT) -> str:
+        """A small text file. Raises UnreadableArtifact when it is larger than `most` bytes."""
         with self._stream(source, name) as response:
             data = b""
             for chunk in response.iter_bytes(CHUNK):
                 data += chunk
-                if len(data) > MAX_TEXT:
-                    raise UnreadableArtifact(f"{name} is larger than {MAX_TEXT} bytes")
+                if len(data) > most:
+                    raise UnreadableArtifact(f"{name} is larger than {most} bytes")
         return data.decode(errors="replace")
 
     def copy(

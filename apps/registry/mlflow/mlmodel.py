@@ -165,6 +165,16 @@ def parse_example(
     return _rows(document, columns)[:limit]
 
 
+def parse_labels(text: str) -> list[Any]:
+    """The labels beside a sample's rows: {"labels": […]}; none in any other form."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    labels = document.get("labels") if isinstance(document, dict) else None
+    return labels if isinstance(labels, list) else []
+
+
 def _rows(document: Any, columns: list[str]) -> list[dict[str, Any]]:
     if isinstance(document, dict) and isinstance(document.get("data"), list):
         return _named(document["data"], [str(name) for name in document.get("columns") or columns])

@@ -12,6 +12,7 @@ from apps.registry.services.catalogue import (
 from apps.registry.services.checking import rerun_checks, waive_check
 from apps.registry.services.commenting import comment, edit_comment
 from apps.registry.services.deciding import break_glass
+from apps.registry.services.deriving import derive, keep_upload, register_upload
 from apps.registry.services.governing import (
     add_check_hook,
     add_freeze,
@@ -66,12 +67,15 @@ __all__ = [
     "delete_version",
     "delete_version_tag",
     "deprecate",
+    "derive",
     "disable_check_hook",
     "edit_comment",
     "expire_requests",
     "import_version",
+    "keep_upload",
     "register_model",
     "register_source",
+    "register_upload",
     "register_version",
     "reinstate",
     "reject",

@@ -32,7 +32,13 @@ from apps.registry.errors import (
 from apps.registry.intake.bringing import TAKEN, bring_in
 from apps.registry.intake.order import Order
 from apps.registry.intake.progress import Progress, Superseded
-from apps.registry.models import ModelVersion, RegisteredModel, Takeover, VersionStatus
+from apps.registry.models import (
+    ModelVersion,
+    ReferenceProfile,
+    RegisteredModel,
+    Takeover,
+    VersionStatus,
+)
 from apps.registry.services.leases import renewed
 from apps.registry.services.staging import lock_version
 
@@ -146,7 +152,9 @@ def take_over(*, takeover_id: int) -> None:
             raise TakeoverBroken(f"the work broke off {MAX_ATTEMPTS} times")
         with renewed(partial(_renew, takeover), every_s=RENEWAL_S):
             order = msgspec.convert(takeover.order, Order)
-            bring_in(takeover.version, order, takeover.attempts, Progress(_teller(takeover)))
+            reference = bring_in(
+                takeover.version, order, takeover.attempts, Progress(_teller(takeover))
+            )
     except Superseded:
         log.warning("takeover.superseded", version=takeover.version.version_key)
     except (MlflowUnavailable, ArtifactStoreUnavailable) as error:
@@ -154,7 +162,7 @@ def take_over(*, takeover_id: int) -> None:
     except DomainError as error:
         _fail(takeover, error)
     else:
-        _finish(takeover)
+        _finish(takeover, reference)
 
 
 def resume_takeovers(*, now: datetime) -> int:
@@ -252,7 +260,7 @@ def _set_failed(actor: Principal, version: ModelVersion, detail: str) -> None:
 
 
 @transaction.atomic
-def _finish(takeover: Takeover) -> None:
+def _finish(takeover: Takeover, reference: ReferenceProfile | None) -> None:
     """Write what was brought in, unless another attempt or a cancellation came first."""
     row = lock_version(takeover.version)
     if not _mine(takeover).update(finished_at=timezone.now(), step="", fault={}):
@@ -263,6 +271,8 @@ def _finish(takeover: Takeover) -> None:
     version.status, version.status_detail = VersionStatus.READY.value, ""
     version.updated_at = timezone.now()
     version.save(update_fields=[*TAKEN, "tags", "status", "status_detail", "updated_at"])
+    if reference is not None:
+        reference.save(force_insert=True)
     after = {
         "artifact_digest": version.artifact_digest,
         "content_digest": version.content_digest(),
