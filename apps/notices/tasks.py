@@ -14,8 +14,9 @@ def send_due(**_: object) -> None:
 
 @shared_task(name="apps.notices.tasks.expire_deliveries")
 def expire_deliveries(**_: object) -> None:
-    """Forget old messages."""
+    """Forget old messages and mails."""
     services.expire_deliveries(now=timezone.now())
+    services.expire_mails(now=timezone.now())
 
 
 @shared_task(name="apps.notices.tasks.send_mails")

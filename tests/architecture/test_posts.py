@@ -76,7 +76,9 @@ def test_posts__each__answers_again_waits_or_refuses_by_its_key(client: Client) 
             running.status_code,
             other.status_code,
         )
-        if seen != (202, b'{"first": true}', "true", "/api/v1/first", 409, 422):
+        # MLflow's protocol has words of its own for refusals, and 422 is none of them.
+        refused = 400 if route.name.startswith("mlflow-") else 422
+        if seen != (202, b'{"first": true}', "true", "/api/v1/first", 409, refused):
             wrong.append((route.name, seen))
     assert wrong == []
 

@@ -230,6 +230,12 @@ def test_mail_server__refuses__tried_again_and_given_up(
     assert postbox.messages == []
 
 
+def test_old_mails__after_their_days__are_forgotten(team: dict[str, User]) -> None:
+    ask(team["sofia"])
+    assert services.expire_mails(now=timezone.now() + timedelta(days=29)) == 0
+    assert services.expire_mails(now=timezone.now() + timedelta(days=31)) == 2
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

@@ -5,8 +5,8 @@ operator's list), connects to the very address that it judged, follows no redire
 and bounds time and bytes. Whoever calls what a user configured calls this.
 """
 
-from apps.notices.outbound.client import Reply, check, deliver
+from apps.notices.outbound.client import Reply, addresses_of, check, deliver
 from apps.notices.outbound.policy import Policy, Refused
 from apps.notices.outbound.wire import Unreachable
 
-__all__ = ["Policy", "Refused", "Reply", "Unreachable", "check", "deliver"]
+__all__ = ["Policy", "Refused", "Reply", "Unreachable", "addresses_of", "check", "deliver"]

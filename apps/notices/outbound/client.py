@@ -83,6 +83,14 @@ def check(url: str, *, policy: Policy | None = None) -> None:
         return
 
 
+def addresses_of(url: str, *, timeout: float = CHECK_S) -> list[Address]:
+    """The addresses that may be connected to for this URL, for callers with a wire of their own.
+
+    They connect to these and to no others. Raises Refused and Unreachable.
+    """
+    return _judged(parse_url(url), configured(), time.monotonic() + timeout)
+
+
 def configured() -> Policy:
     """The operator's policy, from OUTBOUND_ALLOW and OUTBOUND_PORTS."""
     return _policy(settings.CONFIG.outbound_allow, settings.CONFIG.outbound_ports)

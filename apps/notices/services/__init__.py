@@ -9,6 +9,7 @@ from apps.notices.services.deliveries import (
     send_test,
 )
 from apps.notices.services.mails import (
+    expire_mails,
     next_digest,
     note_failure,
     note_sent,
@@ -32,6 +33,7 @@ __all__ = [
     "disable_webhook",
     "enable_webhook",
     "expire_deliveries",
+    "expire_mails",
     "next_digest",
     "note_attempt",
     "note_failure",

@@ -16,6 +16,7 @@ from apps.notices.occasions import Occasion, occasion_of
 
 log = structlog.get_logger(__name__)
 MOST_TRIES = 8
+FORGOTTEN_AT_ONCE = 5_000
 FIRST_WAIT = timedelta(minutes=1)
 
 
@@ -75,6 +76,13 @@ def note_failure(*, mails: list[Mail], error: str, now: datetime) -> None:
         mail.due_at = now + FIRST_WAIT * 4.0 ** min(mail.tries - 1, 5)
         mail.save(update_fields=["tries", "state", "error", "due_at"])
     log.warning("mail.failed", mails=[mail.pk for mail in mails], error=error)
+
+
+def expire_mails(*, now: datetime) -> int:
+    """Forget mails older than WEBHOOK_RETENTION_DAYS, some thousands at a time; how many."""
+    until = now - timedelta(days=settings.CONFIG.webhook_retention_days)
+    old = Mail.objects.filter(due_at__lt=until).order_by("due_at").values("pk")
+    return Mail.objects.filter(pk__in=old[:FORGOTTEN_AT_ONCE]).delete()[0]
 
 
 def next_digest(*, now: datetime) -> datetime:
