@@ -21,6 +21,7 @@ from apps.registry.intake.referring import refer
 from apps.registry.intake.ways import Way, graph_of_signature, way_of
 from apps.registry.mlflow.client import Copied, MlflowClient, Source
 from apps.registry.mlflow.mlmodel import MlModel
+from apps.registry.mlflow.servers import connect
 from apps.registry.model_schema import Mismatch
 from apps.registry.models import ModelVersion, ReferenceProfile, digest_of
 from apps.registry.onnx_graph import Graph, NotOnnx, read_graph
@@ -30,6 +31,7 @@ from contracts.schema import ModelSchema
 TAKEN = (
     "framework",
     "source",
+    "download_uri",
     "run_id",
     "files",
     "triton_backend",
@@ -264,8 +266,10 @@ class Work:
 
 def _logged_again(version: ModelVersion) -> Logged:
     """What MLflow holds about a version; its own example where that is gone, or never was."""
+    takeover = getattr(version, "takeover", None)
+    server = "" if takeover is None else str(takeover.order.get("server", ""))
     try:
-        with connect(self.order.server) as client:
+        with connect(server) as client:
             return read_logged(client, client.source(version.source, version.run_id))
     except Invalid:
         nowhere, mlmodel = Source(version.source, "", None), MlModel("onnx", "", version.signature)
