@@ -54,7 +54,7 @@ class UploadedSerializer(StrictSerializer):
     wait_s = serializers.FloatField(min_value=0, max_value=60, default=0)
 
 
-class VariantSerializer(StrictSerializer):
+class DerivativeSerializer(StrictSerializer):
     """Asks for a smaller variant."""
 
     kind = serializers.ChoiceField(choices=["int8", "fp16"])
@@ -139,7 +139,7 @@ class Derive(Action):
     """Smaller variants."""
 
     permissions: ClassVar[Permissions] = {"POST": Permission.REGISTER}
-    takes = VariantSerializer
+    takes = DerivativeSerializer
     shows = VersionSerializer
     status = 202
     examples = (INT8,)
