@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import ConsoleMessage, Page
 
 from apps.accounts.access import Role
 from tests.browser.conftest import PersonFactory, Site
@@ -35,9 +35,14 @@ def test_pages__wide_and_narrow__have_no_grave_findings(
         "/",
         "/models/",
         "/models/flights/",
+        "/models/flights/card",
+        "/models/flights/compare?left=1&right=3",
+        "/models/flights/history",
         "/models/flights/versions/3/",
+        "/models/flights/versions/3/lineage/",
         "/approvals/",
         f"/approvals/{request.pk}/",
+        "/policies/",
         "/endpoints/",
         f"/endpoints/{ramp.endpoint.name}/",
         f"/endpoints/{ramp.endpoint.name}/policy",
@@ -60,8 +65,16 @@ def test_pages__wide_and_narrow__have_no_grave_findings(
 
 
 def look(page: Page, address: str) -> list[str]:
-    """Everything that is wrong with the page at `address`."""
+    """Everything that is wrong with the page at `address`, what its policy blocked included."""
+    said: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        said.append(message.text)
+
+    page.on("console", hear)
     page.goto(address)
     page.wait_for_timeout(300)
+    page.remove_listener("console", hear)
+    blocked = [text for text in said if "Content Security Policy" in text]
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    return findings(page) + (["scrolls sideways"] if page.evaluate(wide) else [])
+    return blocked + findings(page) + (["scrolls sideways"] if page.evaluate(wide) else [])
