@@ -26,9 +26,9 @@ class MailServer(NamedTuple):
 def mail_server(url: SecretStr | None, *, home: Path) -> MailServer:
     """Read `smtp://user:password@host:587?tls=starttls`, `smtps://…` or `console:`.
 
-    None means one file a message under `home`/mail. Raises ValueError for anything else.
+    None or empty means one file a message under `home`/mail. Raises ValueError for anything else.
     """
-    if url is None:
+    if url is None or not url.get_secret_value():
         return MailServer(f"{BACKENDS}.filebased.EmailBackend", folder=str(home / "mail"))
     parts = urlsplit(url.get_secret_value())
     if parts.scheme == "console":

@@ -252,7 +252,8 @@ def test_email_url__each_form__is_read(url: str, expected: tuple[object, ...]) -
 
 
 def test_email_url__none__files_and_nonsense_refused(tmp_path: Path) -> None:
-    assert mail_server(None, home=tmp_path).folder == str(tmp_path / "mail")
+    for none in (None, SecretStr("")):
+        assert mail_server(none, home=tmp_path).folder == str(tmp_path / "mail")
     with pytest.raises(ValueError, match="EMAIL_URL"):
         mail_server(SecretStr("imap://x"), home=tmp_path)
 
