@@ -9,7 +9,9 @@ class RoutingConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear of what the floors beneath do, and show something on their pages."""
-        from apps.routing import lineage, subscribers
+        from apps.routing import champions, holds, lineage, subscribers
 
         subscribers.register()
         lineage.register()
+        holds.register()
+        champions.register()

@@ -13,7 +13,7 @@ MORE = {
     "accounts": {"access", "principals", "pages", "keyset", "live", "api"},
     "events": {"administration", "columns", "export"},
     "notices": {"outbound", "signing"},
-    "registry": {"checks", "impact", "lineage", "panels", "policy", "promotion"},
+    "registry": {"checks", "holds", "impact", "intake", "lineage", "mlflow", "panels", "policy", "promotion"},
     "routing": {"panels"},
 }
 

@@ -1,6 +1,7 @@
 """From what was logged to the fields of a version."""
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ from contracts.declaration import Declaration
 from contracts.schema import ModelSchema
 
 DEFAULT_THRESHOLD = 0.5
+# An address in MLflow's own registry, which says nothing to whoever asks ours.
+OF_A_REGISTRY = re.compile(r"models:/[^/]+/[^/]+")
 
 
 def describe(version: ModelVersion, logged: Logged, order: Order) -> None:
@@ -38,6 +41,8 @@ def describe(version: ModelVersion, logged: Logged, order: Order) -> None:
     version.trained_at = _trained_at(logged)
     version.data_lineage = _data_lineage(run)
     version.code_lineage = _code_lineage(logged.tags)
+    if not version.download_uri and OF_A_REGISTRY.fullmatch(version.source):
+        version.download_uri = logged.source.artifact_uri[:500]
 
 
 def fit_schema(version: ModelVersion, graph: Graph) -> ModelSchema:

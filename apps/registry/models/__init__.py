@@ -1,9 +1,9 @@
 """Models, versions, their validations, promotion requests and the history of their stages."""
 
+from apps.registry.models.alias import ModelAlias
 from apps.registry.models.card import CardEdition
 from apps.registry.models.catalogue import (
     SEMANTIC_PATTERN,
-    ModelAlias,
     ModelVersion,
     ModelVersionQuerySet,
     RegisteredModel,

@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 from apps.accounts.models import Team
 from apps.events.columns import choices, matches, one_of
 from apps.registry.naming import (
-    ALIAS_PATTERN,
     NAME_LENGTH,
     NAME_PATTERN,
     endpoint_name,
@@ -390,23 +389,3 @@ class ModelVersion(models.Model):
     def signed_digest(self) -> str:
         """What the approval that it has would sign of it as it is now."""
         return signed_digest_of(self.content_digest(), self.approved_evidence, self.approved_terms)
-
-
-class ModelAlias(models.Model):
-    """A name that points at one version of a model: "champion"."""
-
-    model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="aliases")
-    name = models.CharField(max_length=100)
-    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="aliases")
-    set_by = models.CharField(max_length=200)
-    set_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        ordering = ("name",)
-        constraints = (
-            models.UniqueConstraint(fields=["model", "name"], name="alias_once"),
-            matches("alias_name", "name", ALIAS_PATTERN),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.name} -> {self.version_id}"

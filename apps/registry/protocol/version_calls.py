@@ -1,5 +1,6 @@
 """/model-versions: each call reads its message, makes one service call, and answers."""
 
+import re
 from typing import ClassVar
 
 from rest_framework.request import Request
@@ -11,8 +12,12 @@ from apps.registry import services
 from apps.registry.protocol import answers, gates, messages
 from apps.registry.protocol.base import Call
 from apps.registry.protocol.finding import find_model, find_version, row_of, version_row
+from apps.registry.protocol.refusals import Refusal
 from apps.registry.protocol.search import search_versions
 from apps.registry.protocol.sources import origin_of
+
+# What MLflow's clients find with the tracking server; "models:/name/version" would lead back here.
+READABLE = re.compile(r"runs:/|mlflow-artifacts:|models:/[^/]+$")
 
 
 class CreateVersion(Call):
@@ -110,7 +115,11 @@ class DownloadUri(Call):
         """The address at which MLflow's clients read a version's artifact."""
         given = self.given(messages.VersionName)
         version = find_version(given.name, given.version)
-        return Response({"artifact_uri": version.download_uri or version.source})
+        place = version.download_uri or version.source
+        if not READABLE.match(place):
+            said = f"{version} was not taken over from MLflow's server: it has no place there"
+            raise Refusal("RESOURCE_DOES_NOT_EXIST", said)
+        return Response({"artifact_uri": place})
 
 
 class SetVersionTag(Call):

@@ -9,6 +9,7 @@ from apps.registry.models import ModelVersion, RegisteredModel
 from tests.registry.factories import make_model, make_user, make_version
 from tests.registry.protocol.conftest import Clients
 from tests.registry.protocol.steps import refused, register
+from tests.routing.factories import make_endpoint
 
 pytestmark = pytest.mark.django_db
 
@@ -109,6 +110,15 @@ def test_model__deleted_before_any_approval__its_name_is_free_and_numbers_go_on(
     assert (again.aliases, register(client, "flights").version) == ({}, "2")
     assert ModelVersion.with_deleted.filter(number=1, deleted_at__isnull=False).exists()
     assert Event.objects.filter(verb="model.deleted", before__versions=1).exists()
+
+
+def test_model__with_an_endpoint__stays_what_it_is_called(client: MlflowClient) -> None:
+    make_model("flights")
+    make_endpoint("late")
+    with refused("RESOURCE_CONFLICT", "cannot be renamed: endpoint late serves it"):
+        client.rename_registered_model("flights", "arrivals")
+    with refused("RESOURCE_CONFLICT", "cannot be deleted: endpoint late serves it"):
+        client.delete_registered_model("flights")
 
 
 def test_alias__set_moved_and_deleted__model_and_versions_tell(client: MlflowClient) -> None:
