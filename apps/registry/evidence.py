@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils import timezone
+
 from apps.registry.comparison import Side, compare
 from apps.registry.models import CheckRun, ModelVersion, PromotionRequest, Validation
+from apps.registry.promotion import CHAMPION
 from apps.registry.terms import terms_for
 
 
@@ -46,15 +49,23 @@ def _check(run: CheckRun) -> dict[str, Any]:
 
 
 def incumbent(version: ModelVersion) -> ModelVersion | None:
-    """The version of the same model that came into the top stage last, other than this one."""
-    return (
-        ModelVersion.objects.at_the_top()
-        .filter(model=version.model_id)
-        .exclude(pk=version.pk)
+    """What the version is held against: the champion, or what came before it for the champion.
+
+    Where there is no champion, the version that came into the top stage last, other than this one.
+    """
+    versions = ModelVersion.objects.filter(model=version.model_id).exclude(pk=version.pk)
+    approved = versions.filter(approved_at__isnull=False).order_by("-approved_at")
+    champion = (
+        ModelVersion.objects.filter(model=version.model_id, aliases__name=CHAMPION)
         .select_related("model__team")
-        .order_by("-approved_at")
         .first()
     )
+    if champion is None:
+        return approved.at_the_top().select_related("model__team").first()
+    if champion.pk != version.pk:
+        return champion
+    earlier = approved.filter(approved_at__lt=version.approved_at or timezone.now())
+    return earlier.select_related("model__team").first()
 
 
 def side(version: ModelVersion) -> Side:

@@ -1,6 +1,6 @@
 """Every write of the registry."""
 
-from apps.registry.services.aliases import delete_alias, set_alias
+from apps.registry.services.aliases import crown, delete_alias, set_alias
 from apps.registry.services.calling import answer_callback, resume_checks, run_checks
 from apps.registry.services.cards import write_card
 from apps.registry.services.catalogue import (
@@ -61,6 +61,7 @@ __all__ = [
     "cancel_freeze",
     "cancel_takeover",
     "comment",
+    "crown",
     "delete_alias",
     "delete_model",
     "delete_model_tag",

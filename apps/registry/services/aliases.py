@@ -1,7 +1,7 @@
 """Aliases: names that point at a version of a model.
 
-Protected ones follow promotion: they are set by an approval, in its transaction, and never by hand
-on a version that was not approved.
+The champion is the version that serves. Where an endpoint steers the model's traffic, it follows
+the traffic; elsewhere it follows promotion. Nobody sets it on a version that was not approved.
 """
 
 from django.db import transaction
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.accounts.access import Permission, Principal, authorise
 from apps.events import services as events
+from apps.registry import traffic
 from apps.registry.errors import AliasProtected, Invalid
 from apps.registry.models import ModelAlias, ModelVersion, RegisteredModel, StageTransition
 from apps.registry.naming import valid_alias
@@ -58,22 +59,31 @@ def drop_aliases(*, actor: Principal, version: ModelVersion, reason: str) -> Non
 def follow_stage(*, actor: Principal, version: ModelVersion, was_top: bool, reason: str) -> None:
     """Move the champion after a version's stage changed, in the caller's transaction.
 
-    It goes to the newest arrival in the stage that may get all traffic. When its version leaves
-    for another there it goes on to that one; when there is none it stays, as a deprecated version
-    still serves, until that version is archived.
+    It goes to the newest arrival in the stage that may get all traffic, unless an endpoint steers
+    that (`crown`). When its version leaves for another there it goes on to that one; when there is
+    none it stays, as a deprecated version still serves, until that version is archived.
     """
-    is_top = version.is_at_the_top
-    if is_top and not was_top:
+    is_top, steered = version.is_at_the_top, bool(traffic.steered_by(version.model))
+    if is_top and not was_top and not steered:
         _point(actor, version.model, CHAMPION, version, reason=reason)
         return
     held = version.aliases.filter(name=CHAMPION).select_related("version").first()
     if held is None or is_top:
         return
-    successor = _newest_arrival(version.model_id)
+    successor = None if steered else _newest_arrival(version.model_id)
     if successor is not None:
         _point(actor, version.model, CHAMPION, successor, reason=reason)
     elif version.stage == Stage.ARCHIVED:
         _remove(actor, version.model, held, reason=reason)
+
+
+def crown(*, actor: Principal, version: ModelVersion, reason: str) -> None:
+    """The version got all of the model's traffic: it is the champion, in the caller's transaction.
+
+    Whoever steers traffic has authorised the change, and sent none to what was not approved.
+    """
+    locked = lock_model(version.model)
+    _point(actor, locked, CHAMPION, version, reason=reason)
 
 
 def _newest_arrival(model_id: int) -> ModelVersion | None:
@@ -90,6 +100,8 @@ def _require_top(
         raise AliasProtected(
             f"alias {alias!r} follows promotion: v{version.number} is in {version.stage}"
         )
+    if steered := traffic.steered_by(model):
+        raise AliasProtected(f"alias {alias!r} follows the traffic of {steered}: change that")
     authorise(actor, Permission.DEPLOY, team_key=model.team.key)
 
 

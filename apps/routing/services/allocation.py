@@ -12,6 +12,7 @@ from apps.accounts.access import Permission, Principal, authorise
 from apps.events.errors import Invalid, NotFound
 from apps.events.services import record
 from apps.registry.models import ModelVersion
+from apps.registry.services import crown
 from apps.routing.compiler import check_approval, check_variants, moves, next_ranges
 from apps.routing.errors import InvalidSettings, InvalidWeights, NoBackend, VersionNotApproved
 from apps.routing.facts import endpoint_facts, version_facts
@@ -290,6 +291,7 @@ def _begin(
     generation = issue(
         actor=actor, endpoint=endpoint, phase=phase, reason=reason, may_leave_out=may_leave_out
     )
+    _crown_alone(actor, endpoint, phase, reason=reason)
     record(
         actor=actor,
         verb=verb,
@@ -309,6 +311,16 @@ def _begin(
         reason=reason,
     )
     return generation
+
+
+def _crown_alone(actor: Principal, endpoint: Endpoint, phase: Phase, *, reason: str) -> None:
+    """The version of the endpoint's own model that got everybody is that model's champion."""
+    serving = [item for item in phase.variants if item["weight"]]
+    if len(serving) != 1 or serving[0].get("ensemble"):
+        return
+    version = ModelVersion.objects.select_related("model__team").get(pk=serving[0]["version_id"])
+    if version.model_id == endpoint.model_id:
+        crown(actor=actor, version=version, reason=reason)
 
 
 def _open(
