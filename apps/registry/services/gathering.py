@@ -53,11 +53,13 @@ def _fetch(version: ModelVersion, names: list[str]) -> list[EvidenceFile]:
         source = client.source(version.source, version.run_id)
         there = client.files(source)
         for name in names:
-            if name not in there:
+            # Beside the model file, or where MLflow's `extra_files` puts things.
+            place = next((one for one in (name, f"extra_files/{name}") if one in there), None)
+            if place is None:
                 continue
             body = BytesIO()
             try:
-                client.copy(source, name, body, limit=LARGEST[name])
+                client.copy(source, place, body, limit=LARGEST[name])
             except UnreadableArtifact as error:
                 log.warning("evidence.too_large", version=version.version_key, error=str(error))
                 continue
