@@ -69,7 +69,7 @@ def home(request: HttpRequest) -> HttpResponse:
     mine = inbox(principal, InboxFilter(box=Box.MINE), now=now)
     needs = [*_decided(principal, now), *_in_trouble()]
     waiting = mine.count() + len(needs)
-    since = visits.last_visit(request.session, now=now)
+    since = visits.last_visit(request, now=now)
     events = Event.objects.visible_to(principal).exclude(verb__in=QUIET)
     context = {
         "greeting": f"Hello, {principal.display}",
@@ -80,7 +80,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "since": since,
         "events": _since(events, since),
     }
-    return render(request, "home/home.html", context)
+    answer = render(request, "home/home.html", context)
+    visits.note_visit(answer, request, since, now=now)
+    return answer
 
 
 def _since(events: EventQuerySet, since: datetime | None) -> list[tuple[Event, bool]]:

@@ -1,11 +1,14 @@
 """What a promotion would touch, and the way back: read from routing, traffic and deployments."""
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
+from django.db.models import Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from apps.deployments.models import Deployment
-from apps.monitoring.selectors import endpoint_totals
+from apps.monitoring.selectors import requests_by_endpoint
 from apps.registry.impact import BlastRadius, Touched, WayBack
 from apps.registry.models import ModelVersion
 from apps.routing.models import Backend, BackendState, Endpoint, Phase
@@ -13,20 +16,21 @@ from apps.routing.selectors import fleet
 from contracts.routing import BUCKETS
 
 SPAN = timedelta(hours=1)
+LATE_PHASES = 20
+MOST_WAYS = 10
 
 
 def blast_radius(version: ModelVersion) -> BlastRadius:
     """Every endpoint of the version's model, with what it served in the last hour."""
-    now = timezone.now()
-    endpoints = Endpoint.objects.filter(model=version.model_id).select_related("team")
-    return BlastRadius(tuple(_touched(one, now) for one in endpoints.order_by("name")))
+    endpoints = list(Endpoint.objects.described().filter(model=version.model_id).order_by("name"))
+    requests = requests_by_endpoint([one.name for one in endpoints], timezone.now() - SPAN)
+    return BlastRadius(tuple(_touched(one, requests.get(one.name, 0)) for one in endpoints))
 
 
-def _touched(endpoint: Endpoint, now: datetime) -> Touched:
-    phase = endpoint.phases.current().first()
-    variants = phase.variants if phase else []
+def _touched(endpoint: Endpoint, requests: int) -> Touched:
+    """`requests` of the last hour; the endpoint comes with the phase that runs."""
+    variants = [one for phase in endpoint.phases.all() for one in phase.variants]
     most = max((one["weight"] for one in variants), default=0)
-    requests = endpoint_totals(endpoint.name, now - SPAN, now).requests
     return Touched(
         endpoint=endpoint.name,
         team=endpoint.team.key,
@@ -38,15 +42,20 @@ def _touched(endpoint: Endpoint, now: datetime) -> Touched:
 
 def ways_back(version: ModelVersion) -> tuple[WayBack, ...]:
     """For each endpoint of the model: what serves it now, or did before this version."""
-    phases = Phase.objects.current().filter(endpoint__model=version.model_id)
-    found = (_way(phase, version) for phase in phases.select_related("endpoint"))
-    return tuple(way for way in found if way is not None)
+    phases = list(
+        Phase.objects.current()
+        .filter(endpoint__model=version.model_id)
+        .select_related("endpoint")
+        .order_by("endpoint__name")
+    )
+    before = _before(phases, version)
+    ways = ((one, _main(one, version) or before.get(one.endpoint_id, "")) for one in phases)
+    found = [(phase, key) for phase, key in ways if key][:MOST_WAYS]
+    shown = (_way(phase, key, version) for phase, key in found)
+    return tuple(way for way in shown if way is not None)
 
 
-def _way(phase: Phase, version: ModelVersion) -> WayBack | None:
-    key = _main(phase, version) or _before(phase, version)
-    if not key:
-        return None
+def _way(phase: Phase, key: str, version: ModelVersion) -> WayBack | None:
     number = int(key.rpartition("/")[2])
     target = ModelVersion.objects.filter(model=version.model_id, number=number).first()
     if target is None:
@@ -62,14 +71,20 @@ def _main(phase: Phase, version: ModelVersion) -> str:
     return str(max(others, key=lambda one: one["weight"])["version"]) if others else ""
 
 
-def _before(phase: Phase, version: ModelVersion) -> str:
-    """The version that most users had in the last phase without the one in question alone."""
-    earlier = Phase.objects.filter(endpoint=phase.endpoint_id, number__lt=phase.number)
-    for one in earlier.order_by("-number")[:20]:
-        found = _main(one, version)
-        if found:
-            return found
-    return ""
+def _before(phases: Sequence[Phase], version: ModelVersion) -> dict[int, str]:
+    """By endpoint, the version that most users had in the last phase without the one in question
+    alone, of those of late."""
+    place = Window(RowNumber(), partition_by="endpoint", order_by="-number")
+    ended = Phase.objects.filter(
+        endpoint__in=[one.endpoint_id for one in phases], ended_at__isnull=False
+    )
+    late = ended.annotate(place=place).filter(place__lte=LATE_PHASES)
+    found: dict[int, str] = {}
+    for one in late.order_by("endpoint", "-number"):
+        key = _main(one, version)
+        if key:
+            found.setdefault(one.endpoint_id, key)
+    return found
 
 
 def _switch_s(phase: Phase) -> float | None:

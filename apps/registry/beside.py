@@ -1,11 +1,15 @@
 """Two versions beside each other, read from the tables, for the page and the API."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from apps.registry.card.reading import schema_of
 from apps.registry.evidence import side
-from apps.registry.models import ModelVersion
+from apps.registry.models import ModelVersion, ReferenceProfile
 from apps.registry.side_by_side import Measured, Section, sections
+
+if TYPE_CHECKING:
+    from apps.registry.profiles import Pair
 
 LATENCIES = {"p50_ms": "Latency p50, one row", "p95_ms": "Latency p95, one row"}
 
@@ -18,6 +22,7 @@ class Beside:
     right: ModelVersion
     sections: list[Section]
     lacking: list[ModelVersion]
+    profiles: "list[Pair]" = field(default_factory=list)
 
     @property
     def changed(self) -> int:
@@ -31,7 +36,19 @@ def beside(left: ModelVersion, right: ModelVersion) -> Beside:
     if lacking:
         return Beside(left, right, [], lacking)
     found = sections(side(left), side(right), before=measured(left), after=measured(right))
-    return Beside(left, right, found, [])
+    return Beside(left, right, found, [], _profiles(left, right))
+
+
+def _profiles(left: ModelVersion, right: ModelVersion) -> "list[Pair]":
+    """The two reference profiles; empty unless both versions have one."""
+    rows = ReferenceProfile.objects.filter(version__in=(left.pk, right.pk))
+    kept = {row.version_id: row.reference() for row in rows}
+    if len(kept) < 2:
+        return []
+    # Imported on first use: numpy is slow to load, and most pages never count.
+    from apps.registry.profiles import pairs
+
+    return pairs(kept[left.pk], kept[right.pk])
 
 
 def measured(version: ModelVersion) -> Measured:
@@ -42,7 +59,7 @@ def measured(version: ModelVersion) -> Measured:
         for name, value in (check.get("figures") or {}).items():
             if name in LATENCIES and isinstance(value, int | float):
                 figures[LATENCIES[name]] = (float(value), "ms")
-    return Measured(figures=figures, conversion=_flat(getattr(version, "conversion", {})))
+    return Measured(figures=figures, conversion=_flat(version.conversion))
 
 
 def _flat(conversion: dict[str, object]) -> dict[str, object]:

@@ -8,9 +8,18 @@ from django.utils import timezone
 from apps.deployments.analysis import Conditions, Metric, Outcome
 from apps.deployments.models import Deployment, Rollout, Target, Verdict
 from apps.deployments.rollout import Step
+from apps.events.models import Event
 from apps.experiments.models import Experiment
 from apps.monitoring.models import ExposureRow
-from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel, StageTransition
+from apps.registry.models import (
+    CardEdition,
+    FreezeWindow,
+    ModelAlias,
+    ModelVersion,
+    PromotionRequest,
+    RegisteredModel,
+    StageTransition,
+)
 from apps.routing.models import GatewayReport, Generation, Override
 from tests.deployments.ramps import ingest
 from tests.monitoring.factories import counter, outcome, record
@@ -20,6 +29,11 @@ from tests.routing.factories import deployed, make_endpoint, operator, route, st
 REASON = "because the figures of the last weeks say so, and nobody minds; " * 30
 NAME = "a-name-that-somebody-chose-without-thinking-of-lists"
 STEPS = [asdict(Step(weight=500, hold_s=60)), asdict(Step(weight=10_000, hold_s=60))]
+
+
+VERSION_TABS = (
+    *("evidence", "metrics", "schema", "lineage", "explain", "deployments", "card", "history"),
+)
 
 
 class Crowd:
@@ -46,6 +60,7 @@ class Crowd:
 
     def _registry(self, number: int) -> None:
         make_model(f"{NAME}-{number}")
+        self._words(number)
         version = make_version(
             model=RegisteredModel.objects.get(pk=self.model.pk),
             number=number + 2,
@@ -66,6 +81,22 @@ class Crowd:
                 reason=REASON,
                 occurred_at=timezone.now(),
             )
+
+    def _words(self, number: int) -> None:
+        """Aliases, editions of the card, and freezes."""
+        alias = {"model": self.model, "version": self.versions[0], "set_by": "user:ada"}
+        ModelAlias.objects.create(name=f"alias-{number}", **alias)
+        CardEdition.objects.create(
+            model=self.model, number=number + 1, text=REASON, reason=REASON, written_by="user:ada"
+        )
+        FreezeWindow.objects.create(
+            title=NAME,
+            window={"type": "weekly", "days": [6], "start": "00:00", "end": "00:00"},
+            zone="UTC",
+            reason=REASON,
+            created_by="user:ida",
+            cancelled_at=timezone.now() if number % 2 else None,
+        )
 
     def _promotion(self, version: ModelVersion) -> PromotionRequest:
         known = PromotionRequest.objects.filter(version=version, state="requested").exists()
@@ -182,9 +213,17 @@ class Crowd:
             "/models/",
             "/models/flights/",
             version,
+            *(f"{version}{tab}/" for tab in VERSION_TABS),
+            "/models/flights/edit",
+            "/models/flights/card",
+            "/models/flights/card/edit",
+            "/models/flights/compare?left=1&right=2",
+            "/models/flights/history",
             "/approvals/",
-            "/approvals/?state=all",
+            "/approvals/?box=all",
             f"/approvals/{promotion.pk}/",
+            "/policies/",
+            "/policies/set",
             "/endpoints/",
             "/endpoints/flights/",
             "/endpoints/flights/policy",
@@ -194,6 +233,7 @@ class Crowd:
             "/experiments/",
             f"/experiments/{Experiment.objects.earliest('id').pk}/",
             "/audit/",
+            f"/audit/{Event.objects.latest('id').pk}/",
         ]
 
     def resources(self) -> list[str]:
@@ -206,6 +246,8 @@ class Crowd:
         paths = [
             *("models", "models/flights", "models/flights/versions", "models/flights/production"),
             *(version, f"{version}/validations", f"{version}/transitions"),
+            *(f"{version}/lineage", f"{version}/card", "models/flights/card"),
+            "models/flights/compare?left=1&right=2",
             *(f"{version}/performance", f"validations/{validation}"),
             *("promotion-requests", f"promotion-requests/{promotion}"),
             *("endpoints", "endpoints/flights", "endpoints/flights/phases"),

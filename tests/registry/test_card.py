@@ -57,7 +57,7 @@ def test_filled__figures_known_and_unknown__each_is_said() -> None:
 
 def test_card__owners_words__kept_with_history_and_filled_in() -> None:
     ada = Window(make_user("ada", Role.SCIENTIST))
-    version = make_version(metrics={"accuracy": 0.8125}, data_lineage={"digest": "ab12"})
+    version = make_version(metrics={"accuracy": 0.8125, "test_rows": 400.0}, data_lineage={"digest": "ab12"})
     make_validation(version)
     ada.send(
         "/models/flights/card/edit",
@@ -76,7 +76,7 @@ def test_card__owners_words__kept_with_history_and_filled_in() -> None:
     assert "Right in {{ metrics.accuracy }}." in ada.html("/models/flights/card/edit?edition=1")
     file = ada.client.get("/models/flights/versions/1/card.md")
     assert file["Content-Type"].startswith("text/markdown")
-    assert "| accuracy | 0.8125 |" in file.content.decode().replace("\\", "")
+    assert "| accuracy | 0.8125 | 0.7" in file.content.decode().replace("\\", "")
 
 
 def test_card__by_somebody_who_may_not__403_and_nothing_kept() -> None:

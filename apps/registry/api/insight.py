@@ -116,6 +116,16 @@ class SectionSerializer(serializers.Serializer[Any]):
     same = serializers.IntegerField()
 
 
+class PairSerializer(serializers.Serializer[Any]):
+    """A feature of both reference profiles; `apart` is the total variation distance, 0 to 1."""
+
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    left = serializers.CharField()
+    right = serializers.CharField()
+    apart = serializers.FloatField(allow_null=True)
+
+
 class BesideSerializer(serializers.Serializer[Any]):
     """Two versions side by side. `lacking` are versions that have no schema yet."""
 
@@ -124,6 +134,7 @@ class BesideSerializer(serializers.Serializer[Any]):
     changed = serializers.IntegerField()
     sections = SectionSerializer(many=True)
     lacking = serializers.SerializerMethodField()
+    profiles = PairSerializer(many=True)
 
     def get_lacking(self, found: Any) -> list[str]:
         """Their keys."""

@@ -1,5 +1,6 @@
 """The card of a version, from the tables."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -7,10 +8,16 @@ from django.utils.safestring import SafeString
 
 from apps.registry.card.filling import unknown
 from apps.registry.card.markdown import to_html
-from apps.registry.card.writing import Approval, Facts, markdown
+from apps.registry.card.writing import Approval, Facts, Figure, markdown
+from apps.registry.checks.measured import HEADLINE, measured
+from apps.registry.evaluation.statistics import Estimate
+from apps.registry.evaluation.table import Evaluated, estimates
 from apps.registry.models import CardEdition, ModelVersion
 from apps.registry.promotion import RequestState
 from contracts.schema import ModelSchema
+
+CONFIDENCE = 0.95
+MOST_SLICES = 50
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ def card_of(version: ModelVersion) -> Card:
 def _facts(version: ModelVersion, owner_text: str) -> Facts:
     model = version.model
     validation = version.validations.order_by("-id").first()
+    known = measured(version)
     return Facts(
         model=model.name,
         number=version.number,
@@ -55,9 +63,28 @@ def _facts(version: ModelVersion, owner_text: str) -> Facts:
         run_id=version.run_id,
         artifact_digest=version.artifact_digest,
         owner_text=owner_text,
+        measured=[_figure(name, one) for name, one in known.figures.items()],
+        slices=list(_slices(known.table)) if known.table else [],
         checks=validation.checks if validation else [],
         approvals=_approvals(version),
     )
+
+
+def _figure(name: str, one: Estimate) -> Figure:
+    interval = one.interval(CONFIDENCE)
+    if interval is None:
+        return Figure(name, one.value, one.rows)
+    return Figure(name, one.value, one.rows, interval.low, interval.high)
+
+
+def _slices(table: Evaluated) -> Iterator[Figure]:
+    """The headline figure of every slice that the evaluation table tells apart."""
+    for column, cells in table.groups.items():
+        for value, cell in list(cells.items())[:MOST_SLICES]:
+            found = estimates(table, cell)
+            headline = next((name for name in HEADLINE if name in found), None)
+            if headline is not None:
+                yield _figure(f"{column} = {value}, {headline}", found[headline])
 
 
 def schema_of(version: ModelVersion) -> ModelSchema | None:

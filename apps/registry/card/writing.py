@@ -1,6 +1,6 @@
 """The Markdown of a card, section by section, from what is known of a version. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,23 @@ class Approval:
     decided_at: datetime | None
     digest: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric, of all evaluated rows or of a slice; its 95 % interval where that is known."""
+
+    name: str
+    value: float
+    rows: int = 0
+    low: float | None = None
+    high: float | None = None
+
+    def cells(self) -> list[object]:
+        """A row of a table: name, value, interval, rows."""
+        known = self.low is not None and self.high is not None
+        interval = f"{self.low:.4g} to {self.high:.4g}" if known else "–"
+        return [self.name, f"{self.value:.4g}", interval, self.rows or "–"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,8 @@ class Facts:
     run_id: str
     artifact_digest: str
     owner_text: str = ""
+    measured: Sequence[Figure] = ()
+    slices: Sequence[Figure] = ()
     checks: Sequence[Mapping[str, Any]] = ()
     approvals: Sequence[Approval] = field(default_factory=tuple)
 
@@ -73,7 +92,7 @@ def markdown(facts: Facts) -> str:
         ("Intended use", _use(facts)),
         ("Data", _data(facts.data)),
         ("Metrics", _metrics(facts)),
-        ("Slices", _slices(facts.checks)),
+        ("Slices", _slices(facts)),
         ("Schema", _schema(facts.schema)),
         ("Limits", _limits(facts)),
         ("Lineage", _lineage(facts)),
@@ -117,35 +136,26 @@ def _data(known: Mapping[str, Any]) -> list[str]:
     return table(["Data set", "Digest", "Source"], rows)
 
 
+MEASURES = ["Metric", "Value", "95 % interval", "Rows"]
+
+
 def _metrics(facts: Facts) -> list[str]:
-    """Each metric, with the interval that a check found for it where there is one."""
-    intervals = dict(_intervals(facts.checks))
-    rows: list[list[object]] = [
-        [name, in_words(value), intervals.get(name, "–")] for name, value in facts.metrics.items()
+    """Each metric with its interval, counted or logged; what cannot be doubted so is just shown."""
+    known = {figure.name for figure in facts.measured}
+    rows = [figure.cells() for figure in facts.measured]
+    rows += [
+        [name, in_words(value), "–", "–"]
+        for name, value in facts.metrics.items()
+        if name not in known
     ]
-    return table(["Metric", "Value", "95 % interval"], rows)
+    return table(MEASURES, rows)
 
 
-def _intervals(checks: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    for check in checks:
-        figures = check.get("figures") or {}
-        low, high = figures.get("low"), figures.get("high")
-        if isinstance(low, float) and isinstance(high, float):
-            name = str(figures.get("metric") or check.get("name"))
-            yield name, f"{low:.4g} to {high:.4g}"
-
-
-def _slices(checks: Iterable[Mapping[str, Any]]) -> list[str]:
-    rows: list[list[object]] = []
-    for check in checks:
-        for one in (check.get("figures") or {}).get("slices") or ():
-            if isinstance(one, Mapping):
-                rows.append([_slice(one), one.get("rows", "–"), in_words(one.get("value"))])
-    return table(["Slice", "Rows", "Value"], rows) or ["No check has looked at slices."]
-
-
-def _slice(one: Mapping[str, Any]) -> str:
-    return str(one.get("name") or f"{one.get('feature', '')} = {one.get('group', '')}")
+def _slices(facts: Facts) -> list[str]:
+    rows = [figure.cells() for figure in facts.slices]
+    return table(["Slice", *MEASURES[1:]], rows) or [
+        "Nothing is known of slices: log `evaluation.parquet` beside the model."
+    ]
 
 
 def _schema(schema: ModelSchema | None) -> list[str]:

@@ -30,7 +30,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
     if not (left and right):
         left, right = _suggested(found, left, right)
     shown = beside(get_version(name, left), get_version(name, right)) if left and right else None
-    named = found.versions.order_by("-number").only("number", "semantic_version", "stage")
+    named = found.versions.order_by("-number").only("model", "number", "semantic_version", "stage")
     context = {
         "model": found,
         "left": left,
