@@ -26,7 +26,7 @@ from apps.registry.models import (
     Tier,
     Validation,
 )
-from apps.registry.promotion import Stage
+from apps.registry.promotion import CHAMPION, Stage
 from apps.registry.search import ModelSearch, VersionSearch
 from apps.registry.selectors import get_model
 from apps.registry.views.words import TIMELINE, metric_names
@@ -61,6 +61,7 @@ def model_list(request: HttpRequest) -> HttpResponse:
 def _listed(models: QuerySet[RegisteredModel]) -> QuerySet[RegisteredModel]:
     """With team, owner, aliases, what is in production and how many requests wait."""
     of_model = ModelVersion.objects.filter(model=OuterRef("pk"))
+    champion = of_model.filter(aliases__name=CHAMPION)
     top = of_model.at_the_top().order_by("-approved_at")
     waiting = (
         PromotionRequest.objects.open(now=timezone.now())
@@ -74,7 +75,9 @@ def _listed(models: QuerySet[RegisteredModel]) -> QuerySet[RegisteredModel]:
         models.select_related("team", "owner")
         .prefetch_related(Prefetch("aliases", aliases))
         .annotate(
-            production_number=Subquery(top.values("number")[:1]),
+            production_number=Coalesce(
+                Subquery(champion.values("number")[:1]), Subquery(top.values("number")[:1])
+            ),
             waiting=Coalesce(Subquery(waiting.values("count")[:1]), 0),
         )
     )
@@ -108,13 +111,15 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def heading(found: RegisteredModel) -> dict[str, Any]:
-    """What stands above every page of a model: what serves, its aliases and tags."""
-    production = found.versions.at_the_top().order_by("-approved_at").first()
+    """What stands above every page of a model: its champion, its aliases and tags."""
+    aliases = list(found.aliases.select_related("version"))
+    champion = next((alias.version for alias in aliases if alias.name == CHAMPION), None)
+    production = champion or found.versions.at_the_top().order_by("-approved_at").first()
     return {
         "model": found,
         "production": production,
         "production_words": f"in production: v{production.number}" if production else "",
-        "aliases": found.aliases.select_related("version"),
+        "aliases": aliases,
         "tags": sorted(found.tags.items()),
     }
 
