@@ -9,8 +9,10 @@ class RegistryConfig(AppConfig):
 
     def ready(self) -> None:
         """Let texts be compared by SQL's patterns; make this floor's checks known."""
+        from apps.registry import artifact_panels
         from apps.registry.checks.own import register_own
         from apps.registry.protocol import lookups
 
         lookups.register()
         register_own()
+        artifact_panels.register_own()

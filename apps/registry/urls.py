@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from apps.registry.views import (
     approvals,
+    artifacts,
     callbacks,
     cards,
     catalogue,
@@ -28,6 +29,8 @@ urlpatterns = [
     path(f"{MODEL}/history.csv", history.history_file, name="model-history-file"),
     path(f"{VERSION}/", versions.version, name="version"),
     path(f"{VERSION}/validate", versions.validate, name="version-validate"),
+    path(f"{VERSION}/derive", artifacts.derive, name="version-derive"),
+    path(f"{VERSION}/cancel", artifacts.cancel, name="version-cancel"),
     path(f"{VERSION}/promotion-requests", versions.request_promotion, name="version-request"),
     path(f"{VERSION}/card.md", cards.file, name="version-card-file"),
     path(f"{VERSION}/<slug:tab>/", versions.version, name="version-tab"),

@@ -12,7 +12,8 @@ class TrainedModel:
 
     threshold: a flight with a late probability at or above it is called delayed.
     example: raw flights as a client sends them, in FEATURES order.
-    background: a sample of those that it was trained on, which explanations compare with.
+    sample: flights that it was trained on, with whether each was late (1) or not (0): explanations
+        and drift compare with them.
     """
 
     name: str
@@ -23,7 +24,8 @@ class TrainedModel:
     data_digest: str
     trained_at: str
     example: list[dict[str, Any]]
-    background: list[dict[str, Any]]
+    sample: list[dict[str, Any]]
+    labels: list[int]
 
     def document(self) -> dict[str, Any]:
         """Everything but the graph, as JSON values."""

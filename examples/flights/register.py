@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from examples.flights.cache import trained_models
 from examples.flights.models import LABEL_MAP, TrainedModel
+from training.sample import write_sample
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MODEL_NAME: Final = "flights"
 ARTIFACT_PATH: Final = "model"
-BACKGROUND_FILE: Final = "background.json"
 MLFLOW_DIGEST_LENGTH: Final = 36
 PIP_REQUIREMENTS: Final = ("onnxruntime>=1.17", "numpy")
 
@@ -53,7 +52,7 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
 
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_experiment(MODEL_NAME)
-    with _background_file(model) as background, mlflow.start_run(run_name=_run_name(model)) as run:
+    with _sample_file(model) as sample, mlflow.start_run(run_name=_run_name(model)) as run:
         mlflow.log_params(model.parameters | {"decision_threshold": str(model.threshold)})
         mlflow.log_metrics(model.metrics)
         mlflow.set_tags(_tags(model, commit))
@@ -64,7 +63,7 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
             input_example=pd.DataFrame(model.example),
             pip_requirements=list(PIP_REQUIREMENTS),
             save_as_external_data=False,
-            extra_files=[background],
+            extra_files=[sample],
         )
     client = mlflow.MlflowClient(tracking_uri)
     client.log_inputs(run.info.run_id, [_training_data(model)])
@@ -76,12 +75,10 @@ def register(model: TrainedModel, *, tracking_uri: str, commit: str) -> Register
 
 
 @contextmanager
-def _background_file(model: TrainedModel) -> Iterator[str]:
-    """A file of the sample that explanations compare with, by the name that the import knows."""
+def _sample_file(model: TrainedModel) -> Iterator[str]:
+    """A file of the training sample, by the name that the import knows."""
     with TemporaryDirectory() as folder:
-        file = Path(folder) / BACKGROUND_FILE
-        file.write_text(json.dumps(model.background))
-        yield str(file)
+        yield write_sample(folder, model.sample, labels=model.labels)
 
 
 def _run_name(model: TrainedModel) -> str:

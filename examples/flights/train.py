@@ -51,7 +51,7 @@ TREES: Final = 80
 TREE_DEPTH: Final = 5
 LEARNING_RATE: Final = 0.08
 EXAMPLE_ROWS: Final = 5
-BACKGROUND_ROWS: Final = 100
+SAMPLE_ROWS: Final = 2_000
 
 Probabilities = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.bool_]
@@ -119,7 +119,8 @@ def train(recipe: Recipe, frame: pd.DataFrame) -> TrainedModel:
         data_digest=frame_digest(training),
         trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
         example=_rows(validation, EXAMPLE_ROWS),
-        background=_rows(training, BACKGROUND_ROWS),
+        sample=_rows(training, SAMPLE_ROWS),
+        labels=_labels(training, SAMPLE_ROWS),
     )
 
 
@@ -204,6 +205,11 @@ def _parameters(recipe: Recipe, training: pd.DataFrame, validation: pd.DataFrame
 def _rows(frame: pd.DataFrame, count: int) -> list[dict[str, Any]]:
     rows = frame[list(FEATURES)].sample(count, random_state=0).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
+
+
+def _labels(frame: pd.DataFrame, count: int) -> list[int]:
+    """Of the same rows as `_rows`."""
+    return [int(late) for late in frame[LABEL].sample(count, random_state=0)]
 
 
 def print_table(models: list[TrainedModel]) -> None:

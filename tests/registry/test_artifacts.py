@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,10 @@ from django.test import Client
 
 from apps.accounts.access import Principal
 from apps.registry import services
+from apps.registry.artifacts import digest_of_file
 from apps.registry.models import ModelVersion, Takeover
 from apps.registry.selectors import get_version
-from tests.registry.factories import EXAMPLE, SIGNATURE, approver, make_model, scientist
+from tests.registry.factories import EXAMPLE, SIGNATURE, approver, make_model, make_user, scientist
 from tests.registry.onnx_models import late_model
 from tests.registry.takeovers import taken_over
 from tests.registry.test_api import bearer
@@ -82,6 +85,52 @@ def test_upload__that_is_not_what_was_declared__refused_and_not_kept(send: Send)
     assert (posted.status_code, posted.json()["title"]) == (422, "Not found in MLflow")
     assert send(approver(), "PUT", f"/uploads/{digest}", b"declared").status_code == 403
     assert send(scientist(), "PUT", "/uploads/abc", b"x").status_code == 422
+
+
+@pytest.mark.proof
+def test_upload__of_two_gigabytes__streams_in_little_memory(s3: str, tmp_path: Path) -> None:
+    size, path = 2 * 1024**3, tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(size)
+    with path.open("rb") as file:
+        digest, _ = digest_of_file(file)
+        file.seek(0)
+        tracemalloc.start()
+        model = make_model()
+        kept = services.keep_upload(actor=scientist(), model=model, sha256=digest, body=file)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert kept == size
+    assert peak < 100 * 1024**2
+
+
+def test_pages__of_a_converted_and_a_variant__show_evidence_and_sample(
+    client: Client, send: Send
+) -> None:
+    version = uploaded(send)
+    proof = {"rows": 30, "labels_agree": 0.97, "low": 0.84, "high": 0.99, "within": 1.0}
+    version.conversion = {
+        "variant": "int8",
+        "proof": proof,
+        "agreement": 0.97,
+        "agrees": False,
+        "size_bytes": [2_000, 1_000],
+        "latency_ms": [0.2, 0.1],
+        "accuracy": [],
+    }
+    version.save(update_fields=["conversion"])
+    client.force_login(make_user("ada"))
+    evidence = client.get("/models/flights/versions/1/evidence/").content.decode()
+    assert "It answers noticeably otherwise" in evidence
+    schema = client.get("/models/flights/versions/1/schema/").content.decode()
+    assert "Too few rows to compare with" in schema
+    assert schema.count('class="histogram"') == 5
+    made = client.post("/models/flights/versions/1/derive", {"kind": "int8"})
+    assert made["Location"].endswith("/models/flights/versions/2/")
+    assert (
+        client.post("/models/flights/versions/2/cancel", {"reason": "not now"}).status_code == 302
+    )
+    assert get_version("flights", "2").status == "failed"
 
 
 def test_derive__half_precision__a_version_of_its_own_with_its_deltas(
