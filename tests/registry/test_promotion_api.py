@@ -6,10 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.accounts.access import Principal, Role
+from apps.registry import services
 from apps.registry.models import ModelVersion
 from tests.conftest import Configure
 from tests.registry.factories import (
@@ -171,3 +174,36 @@ def test_bad_input__of_each_resource__names_the_field(
     answer = call(person("root", Role.ADMIN), "POST", path, body, status)
     assert [error["path"] for error in answer["errors"]] == [field]
     call(scientist(), "POST", path, body, 403)
+
+
+def test_reads__of_many_rows__ask_as_often_as_of_few(call: Any) -> None:
+    root = person("root", Role.ADMIN)
+    first = asked()
+    place = f"/promotion-requests/{first.pk}"
+
+    def more(count: int) -> None:
+        for _ in range(count):
+            call(root, "POST", "/freeze-windows", {**FREEZE, "stage": "production"}, 201)
+            call(root, "POST", "/promotion-policies", {**POLICY, "stage": "production"}, 201)
+            said = call(approver(), "POST", f"{place}/comments", {"body": "Why?"}, 201)
+            call(approver(), "PATCH", f"{place}/comments/{said['id']}", {"body": "How?"})
+            done = asked(validated_version(number=make_model().last_number + 1))
+            services.approve(actor=approver(), request=done)
+
+    def counts() -> dict[str, int]:
+        found = {}
+        for path in (
+            *("/freeze-windows", "/promotion-policies", "/stage-ladders", "/promotion-requests"),
+            *("/promotion-inbox?box=all", "/promotion-inbox?box=mine", f"{place}/comments"),
+            *(f"{place}/dossier", f"{place}/checks", "/models/flights/history"),
+        ):
+            call(approver(), "GET", path)
+            with CaptureQueriesContext(connection) as seen:
+                call(approver(), "GET", path)
+            found[path] = len(seen)
+        return found
+
+    more(1)
+    few = counts()
+    more(2)
+    assert counts() == few
