@@ -33,7 +33,7 @@ def send(client: Client, s3: str) -> Send:
         return client.generic(
             method,
             f"/api/v1/models/flights{path}",
-            data=body if raw else json.dumps(body),  # type: ignore[arg-type]  # narrowed by `raw`
+            data=body if raw else json.dumps(body),
             content_type="application/octet-stream" if raw else "application/json",
             headers={"Authorization": bearer(actor)},
         )

@@ -36,11 +36,11 @@ def test_reference__through_json__is_the_profile_of_its_own_rows() -> None:
     profile, predictions = profile_of(read)
     assert predictions == {"prediction:score", "prediction:label"}
     columns = {name: [row[name] for row in rows] for name in ("wind", "carrier", "cargo")}
-    columns["wind"] = [np.nan if w is None else w for w in wind]
-    again = Profile.of(profile.layout, columns)
+    winds = np.array([np.nan if w is None else w for w in wind])
+    again = Profile.of(profile.layout, {**columns, "wind": winds})
     assert (again.counts[:3] == profile.counts[:3]).all()
     assert profile.missing[0] == 20
-    assert np.allclose(profile.means[0], np.nanmean(columns["wind"]))
+    assert np.allclose(profile.means[0], np.nanmean(winds))
     assert profile.counts[0, :10].min() >= 30
 
 
