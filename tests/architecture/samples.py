@@ -12,7 +12,7 @@ from apps.deployments.models import Deployment, Rollout
 from apps.events.models import Event
 from apps.experiments.models import Experiment
 from apps.notices.models import Webhook
-from apps.registry.models import PromotionRequest
+from apps.registry.models import CheckHook, PromotionRequest
 from apps.routing.models import Generation
 from tests.accounts import factories
 from tests.architecture.crowd import Crowd
@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "weights": [{"variant": "stable", "role": "stable", "version": "1", "weight": 10_000}],
     },
     "api-webhook-test": {},
+    "api-alias": {"version": "1"},
     "mlflow-model-versions-transition-stage": {
         "stage": "Archived",
         "archive_existing_versions": False,
@@ -71,7 +72,18 @@ class Samples:
         promotion = PromotionRequest.objects.filter(version=version, state="requested").earliest(
             "id"
         )
+        self.comment = promotion.comments.create(author_key="x", author="x", body="x")
+        self.hook = CheckHook.objects.create(
+            name="probe",
+            team=self.program.team,
+            title="x",
+            url="https://flights.example/",
+            secret=b"",
+            created_by="x",
+        )
         self.by_name: dict[str, Any] = {
+            "alias": "challenger",
+            "comment_id": self.comment.pk,
             "model": "flights",
             "version": version.number,
             "ref": version.number,
@@ -95,6 +107,7 @@ class Samples:
             ("webhook-deliveries", "pk"): self.delivery.pk,
             ("audit", "event_id"): Event.objects.latest("id").pk,
             ("models", "tab"): "history",
+            ("check-hooks", "name"): self.hook.name,
             ("people", "act"): "deactivate",
             ("service-accounts", "act"): "disable",
         }
