@@ -56,11 +56,37 @@ def _waiting(event: Event) -> Occasion:
     what = _words(event, "version"), _words(event, "stage")
     return Occasion(
         NoticeKind.PROMOTION_WAITING,
-        tuple(_holding(event.team_key, Permission.APPROVE)),
+        _deciders(event),
         f"{what[0]} waits for your decision ({what[1]})",
         f"{_who(event)} asks to promote {what[0]} to {what[1]}{_because(event)}",
         _promotion(event),
     )
+
+
+def _glass_broken(event: Event) -> Occasion:
+    version, stage = _words(event, "version"), _words(event, "stage")
+    freeze, told = _words(event, "freeze"), _owner(version.partition("/")[0])
+    administrators = _holding(event.team_key, Permission.ADMINISTER)
+    to = {one.pk: one for one in (*_deciders(event), *administrators, *_people([told]))}
+    return Occasion(
+        NoticeKind.PROMOTION_WAITING,
+        tuple(to.values()),
+        f"The glass was broken for {version} ({stage})",
+        f"{_who(event)} lets {version} into {stage} in spite of “{freeze}”, once somebody else "
+        f"signs it{_because(event)}",
+        _promotion(event),
+    )
+
+
+def _deciders(event: Event) -> tuple[User, ...]:
+    """Approvers of the model's team, and whoever else the policy named when it was asked."""
+    asked = _first(event.object_key, "promotion.requested") or event
+    told: Any = asked.after if isinstance(asked.after, dict) else {}
+    wanted = told.get("asked_of") or {}
+    teams = [event.team_key, *wanted.get("teams", ())]
+    found = [user for team in teams for user in _holding(team, Permission.APPROVE)]
+    found += _people(wanted.get("people", ()))
+    return tuple({user.pk: user for user in found}.values())
 
 
 def _decided(event: Event) -> Occasion | None:
@@ -140,6 +166,7 @@ def _disabled(event: Event) -> Occasion:
 
 TELLING: Mapping[str, Callable[[Event], Occasion | None]] = {
     "promotion.requested": _waiting,
+    "promotion.glass_broken": _glass_broken,
     **dict.fromkeys(DECISIONS, _decided),
     "rollout.rolled_back": _rolled_back,
     "endpoint.restored": _restored,

@@ -123,6 +123,31 @@ def test_promotion_waiting__approvers_of_the_team__get_it_by_smtp(
     assert "https://switchyard.example.com/notices/" in text.get_content()
 
 
+def test_promotion_waiting__of_a_policy_with_groups__others_that_it_names_too(
+    team: dict[str, User], postbox: Postbox
+) -> None:
+    person(Role.ANALYST, "vera")
+    asked_of = {"teams": ["nobodys"], "people": ["user:vera"]}
+    asked = factories.event(
+        object_key=PROMOTION, actor=of_user(team["sofia"]), after={**ASKED, "asked_of": asked_of}
+    )
+    services.notify(event=asked)
+    broken = factories.event(
+        "promotion.glass_broken",
+        object_key=PROMOTION,
+        actor=of_user(team["ana"]),
+        after={**ASKED, "freeze": "Weekend"},
+        reason="fraud goes through",
+    )
+    services.notify(event=broken)
+    assert mailing.send_mails(now=timezone.now()) >= 4
+    told = [m["Subject"] for m in postbox.messages if m["To"] == "vera@example.com"]
+    assert sorted(told) == [
+        "[Switchyard] The glass was broken for flights/2 (production)",
+        "[Switchyard] flights/2 waits for your decision (production)",
+    ]
+
+
 @pytest.mark.parametrize(
     "verb", ["approved", "rejected", "expired", "voided", "withdrawn"], ids=lambda verb: verb
 )

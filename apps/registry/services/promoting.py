@@ -6,6 +6,7 @@ two concurrent signatures are both counted.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import transaction
@@ -102,8 +103,15 @@ def _open_request(
     validation = require_validated(version, terms.policy)
     request = _insert(actor, version, terms, validation, reason, now)
     begin_checks(request, now=now, validation=validation)
-    record_promotion(actor, "promotion.requested", request, reason)
+    record_promotion(actor, "promotion.requested", request, reason, **_asked_of(terms.policy))
     return request
+
+
+def _asked_of(policy: Policy) -> dict[str, Any]:
+    """Whom the policy lets sign beside the team's approvers, for whoever tells them."""
+    teams = sorted({team for group in policy.groups for team in group.teams})
+    people = sorted({key for group in policy.groups for key in group.people})
+    return {"asked_of": {"teams": teams, "people": people}} if teams or people else {}
 
 
 def _insert(
