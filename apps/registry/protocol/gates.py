@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from django.conf import settings
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -33,13 +34,14 @@ def transition(
         )
     if stages.of(version.stage, version.allowance) == target:
         return
+    services.require_ready(version)
     if target == stages.NONE:
         raise Refusal("RESOURCE_CONFLICT", f"{version} is in {version.stage}: no way leads back")
     if target == stages.ARCHIVED:
         step = services.deprecate if version.is_at_the_top else services.archive
         step(actor=actor, version=version, reason=REASON)
     else:
-        _climb(actor, version, target, f"Stage '{target}'")
+        _climb(actor, version, target)
 
 
 def point(actor: Principal, model: RegisteredModel, alias: str, version: ModelVersion) -> None:
@@ -47,20 +49,23 @@ def point(actor: Principal, model: RegisteredModel, alias: str, version: ModelVe
 
     Raises a Refusal with the address of the promotion request where one is needed.
     """
-    settled = version.is_at_the_top or model.aliases.filter(name=alias, version=version).exists()
-    if is_protected(alias) and not settled:
-        _climb(actor, version, stages.PRODUCTION, f"Alias '{alias}'")
-    if is_protected(alias) and version.stage == Stage.DEPRECATED:
-        return
-    services.set_alias(actor=actor, model=model, alias=alias, version=version)
+    pointed = model.aliases.filter(name=alias, version=version).exists()
+    if not is_protected(alias) or version.is_at_the_top or pointed:
+        services.set_alias(actor=actor, model=model, alias=alias, version=version)
+    elif version.stage == Stage.DEPRECATED:
+        with transaction.atomic():
+            back = services.reinstate(actor=actor, version=version, reason=REASON)
+            services.set_alias(actor=actor, model=model, alias=alias, version=back)
+    else:
+        _ask(actor, version, stages.PRODUCTION, f"Alias '{alias}'")
 
 
-def _climb(actor: Principal, version: ModelVersion, target: str, what: str) -> None:
+def _climb(actor: Principal, version: ModelVersion, target: str) -> None:
     """Back from deprecated without another approval; from anywhere else by asking for one."""
     if version.stage == Stage.DEPRECATED and target == stages.PRODUCTION:
         services.reinstate(actor=actor, version=version, reason=REASON)
-        return
-    _ask(actor, version, _target(version, target, what), what)
+    else:
+        _ask(actor, version, target, f"Stage '{target}'")
 
 
 def _target(version: ModelVersion, target: str, what: str) -> str:
@@ -80,9 +85,8 @@ def _target(version: ModelVersion, target: str, what: str) -> str:
 
 def _ask(actor: Principal, version: ModelVersion, target: str, what: str) -> NoReturn:
     authorise(actor, Permission.REQUEST_PROMOTION, team_key=version.model.team.key)
-    request = _open_request(version, target)
-    if request is None:
-        request = _new_request(actor, version, target, what)
+    stage = _target(version, target, what)
+    request = _open_request(version, stage) or _new_request(actor, version, stage, what)
     waits = f"The promotion request waits at {_address(request)}"
     raise Refusal("PERMISSION_DENIED", f"{what} of {version} needs an approval. {waits}")
 

@@ -11,7 +11,7 @@ from tests.registry.protocol.steps import PLACE, refused, register, take_in
 pytestmark = [
     pytest.mark.django_db,
     # Stages are what MLflow gives up for aliases; its users still have them.
-    pytest.mark.filterwarnings("ignore:.*get_latest_versions.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*deprecated since 2.9.0.*:FutureWarning"),
 ]
 
 
@@ -34,6 +34,8 @@ def test_version__registered__pending_until_its_artifact_is_here(client: MlflowC
     assert (made.run_id, made.run_link) == ("abc", "https://mlflow/#/runs/abc")
     assert (made.tags, made.description) == ({"squad": "p", "n": "3"}, "first")
     assert client.get_model_version_download_uri("flights", "1") == "runs:/abc/model"
+    with refused("RESOURCE_CONFLICT", "flights/1 has no artifact yet"):
+        client.transition_model_version_stage("flights", "1", "Archived")
     take_in("flights", 1)
     found = client.get_model_version("flights", "1")
     assert (found.status, found.source) == ("READY", "runs:/abc/model")
