@@ -87,9 +87,8 @@ def versions(
     found: QuerySet[ModelVersion], names: Mapping[int, str] | None = None
 ) -> list[VersionRow]:
     """The rows of a query; `names` are those of the models, by key, where they are known."""
-    listed = [
-        VersionRow(*values, _tags(tags)) for *values, tags in found.values_list(*VERSION_COLUMNS)
-    ]
+    rows: Iterable[tuple[Any, ...]] = found.values_list(*VERSION_COLUMNS)
+    listed = [VersionRow(*(*values[:-1], _tags(values[-1]))) for values in rows]
     of_models = {row.model_id for row in listed}
     known = names if names is not None else _names(of_models)
     aliases = _aliases(of_models)
@@ -102,7 +101,7 @@ def versions(
 def models(found: QuerySet[RegisteredModel]) -> list[ModelRow]:
     """The rows of a query, with their latest versions and their aliases."""
     latest = {f"latest_{word}": _latest(which) for word, which in LATEST.items()}
-    columns = (*MODEL_COLUMNS, *latest)
+    columns: tuple[Any, ...] = (*MODEL_COLUMNS, *latest)
     listed = [_model(values) for values in found.annotate(**latest).values_list(*columns)]
     keys = [key for row in listed for key in row.latest_keys if key is not None]
     by_model = defaultdict(list)
@@ -123,7 +122,7 @@ _tags = msgspec.json.Decoder(dict[str, Any]).decode
 
 def _model(values: tuple[Any, ...]) -> ModelRow:
     *known, tags = values[: len(MODEL_COLUMNS)]
-    row = ModelRow(*known, _tags(tags))
+    row = ModelRow(*(*known, _tags(tags)))
     row.latest_keys = values[len(MODEL_COLUMNS) :]
     return row
 

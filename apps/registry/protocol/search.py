@@ -192,7 +192,7 @@ def _plan(
         return plan
     kinds = [str if key == "name" else int for key in plan.keys]
     position = position_in(asked.page_token, search=search, kinds=kinds)
-    after = dict(zip(plan.keys, position, strict=True))
+    after: dict[str, Any] = dict(zip(plan.keys, position, strict=True))
     for key in MOMENTS & set(after):
         after[key] = EPOCH + timedelta(microseconds=after[key])
     return replace(plan, after=after)
