@@ -13,7 +13,7 @@ from django.test import Client
 from apps.accounts.access import Principal
 from apps.registry import services
 from apps.registry.artifacts import digest_of_file
-from apps.registry.models import ModelVersion, Takeover
+from apps.registry.models import ModelVersion, ReferenceProfile, Takeover
 from apps.registry.selectors import get_version
 from tests.registry.factories import EXAMPLE, SIGNATURE, approver, make_model, make_user, scientist
 from tests.registry.onnx_models import late_model
@@ -70,6 +70,7 @@ def test_upload__streamed_and_registered__ready_with_its_own_digest(send: Send) 
         "example",
         False,
     )
+    assert ReferenceProfile.objects.get(version=version).digest == reference["digest"]
     names = [each["name"] for each in reference["profile"]["predictions"]]
     assert names == ["prediction:score", "prediction:label"]
 

@@ -121,7 +121,7 @@ class Uploaded(Action):
     examples = (UPLOADED,)
 
     def post(self, request: Request, **path: Any) -> Response:
-        """202 with a version to poll, 201 when it is ready within `wait_s`."""
+        """202 with a version to poll at Location, 201 when it is ready within `wait_s`."""
         return accepted(self.act(validated(self.takes(data=request.data)), **path))
 
     def act(self, given: dict[str, Any], **path: Any) -> ModelVersion:
@@ -145,7 +145,7 @@ class Derive(Action):
     examples = (INT8,)
 
     def post(self, request: Request, **path: Any) -> Response:
-        """202 with a version to poll."""
+        """202 with a version to poll at Location."""
         return accepted(self.act(validated(self.takes(data=request.data)), **path))
 
     def act(self, given: dict[str, Any], **path: Any) -> ModelVersion:
