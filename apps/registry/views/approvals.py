@@ -226,7 +226,7 @@ def _radius(found: Dossier) -> dict[str, str]:
     return {
         "label": "Blast radius",
         "value": f"{count} endpoint{'' if count == 1 else 's'}",
-        "context": f"{rate:,.3g} req/s · {teams}" if endpoints else "nobody asks for it yet",
+        "context": f"{rate:,.3g} req/s · {teams}" if rate else teams or "nobody asks for it yet",
     }
 
 
