@@ -10,6 +10,7 @@ from apps.registry.models import (
     RegisteredModel,
     StageTransition,
     Validation,
+    VersionMetric,
 )
 
 
@@ -74,3 +75,11 @@ class CardEditionAdmin(ReadOnlyAdmin):
 
     list_display = ("model", "number", "written_by", "written_at")
     list_select_related = ("model",)
+
+
+@admin.register(VersionMetric)
+class VersionMetricAdmin(ReadOnlyAdmin):
+    """Metrics as the lists search them."""
+
+    list_display = ("version", "name", "value")
+    list_select_related = ("version__model",)

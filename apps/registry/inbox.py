@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.access import Permission, Principal
 from apps.events.errors import Invalid
-from apps.registry.models import Approval, PromotionRequest
+from apps.registry.models import Approval, PromotionRequest, RegisteredModel
 from apps.registry.promotion import RequestState
 
 
@@ -68,11 +68,14 @@ def inbox(
     columns = {
         "version__model__team__key": wanted.team,
         "version__model__tier": wanted.tier,
-        "version__model__name": wanted.model,
         "target_stage": wanted.stage,
         "state": wanted.state,
     }
     rows = rows.filter(**{name: value for name, value in columns.items() if value})
+    if wanted.model:
+        # By its key: plans differ by whether a model has ten versions or 100,000.
+        model = RegisteredModel.objects.filter(name=wanted.model).first()
+        rows = rows.filter(version__model=model) if model else rows.none()
     if wanted.older_than is not None:
         rows = rows.filter(created_at__lte=now - wanted.older_than)
     return rows.order_by("-id")

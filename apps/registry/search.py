@@ -81,7 +81,7 @@ class VersionSearch:
             found = found.filter(author=f"user:{self.author.removeprefix('user:')}")
         if self.tag:
             found = found.filter(tagged(self.tag))
-        return measured(found, self.metric) if self.metric else found
+        return _among_many(found, self.metric) if self.metric else found
 
 
 def _versions() -> Any:
@@ -96,7 +96,27 @@ def tagged(text: str) -> Q:
 
 
 def measured(versions: Any, text: str) -> Any:
-    """Versions whose metric compares as told: "auc >= 0.8". Raises Invalid naming `metric`."""
+    """Versions whose metric compares as told: "auc >= 0.8"; reads the metrics of each.
+
+    Raises Invalid naming `metric`.
+    """
+    name, lookup, value = _comparison(text)
+    figure = KeyTransform(name, F("metrics"))
+    return versions.alias(figure=figure).filter(**{f"figure__{lookup}": value})
+
+
+def _among_many(versions: QuerySet[ModelVersion], text: str) -> QuerySet[ModelVersion]:
+    """The same of one model's versions, which may be many: by an index."""
+    name, lookup, value = _comparison(text)
+    return versions.filter(
+        metric_rows__model=F("model"),
+        metric_rows__name=name,
+        **{f"metric_rows__value__{lookup}": value},
+    )
+
+
+def _comparison(text: str) -> tuple[str, str, float]:
+    """Metric, lookup and figure of a comparison. Raises Invalid naming `metric`."""
     found = _METRIC.fullmatch(text)
     try:
         value = float(found["value"]) if found else None
@@ -104,5 +124,4 @@ def measured(versions: Any, text: str) -> Any:
         value = None
     if found is None or value is None:
         raise Invalid(f"{text[:60]!r} is no comparison: say e.g. auc >= 0.8", field="metric")
-    figure = KeyTransform(found["name"], F("metrics"))
-    return versions.alias(figure=figure).filter(**{f"figure__{_LOOKUPS[found['sign']]}": value})
+    return found["name"], _LOOKUPS[found["sign"]], value

@@ -23,6 +23,12 @@ def by_tag(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
     return rows.filter(**{f"{name}__has_key": key})
 
 
+def of_model(rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+    """Rows of the model of that name; plans differ by whether it has ten versions or 100,000."""
+    found = RegisteredModel.objects.filter(name=value).first()
+    return rows.filter(**{name: found}) if found else rows.none()
+
+
 class ModelFilter(Filters):
     """`name` finds parts of names; `tag` is "key" or "key:value"."""
 
@@ -62,7 +68,7 @@ class PromotionFilter(Filters):
 
     state = WordFilter(RequestState)
     stage = CharFilter(field_name="target_stage")
-    model = CharFilter(field_name="version__model__name")
+    model = CharFilter(field_name="version__model", method=of_model)
     team = CharFilter(field_name="version__model__team__key")
 
     class Meta:

@@ -98,10 +98,10 @@ class Versions(Action, ListView):
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
         """Versions of the model in the path."""
-        name = self.kwargs.get("model", "")
-        if not self.is_described:
-            get_model(name)
-        return ModelVersion.objects.of_model(name).select_related("model")
+        rows = ModelVersion.objects.select_related("model")
+        if self.is_described:
+            return rows
+        return rows.filter(model=get_model(self.kwargs["model"]))
 
     def post(self, request: Request, **path: Any) -> Response:
         """201 with a version that is ready, 202 with one to poll."""

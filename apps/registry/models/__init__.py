@@ -12,6 +12,7 @@ from apps.registry.models.catalogue import (
     digest_of,
 )
 from apps.registry.models.checks import OPEN_CHECKS, CheckRun, CheckState, EvidenceFile
+from apps.registry.models.metric import VersionMetric
 from apps.registry.models.policy import CheckHook, FreezeWindow, PromotionPolicy, StageLadder
 from apps.registry.models.promotion import (
     Approval,
@@ -54,6 +55,7 @@ __all__ = [
     "Tier",
     "Validation",
     "ValidationState",
+    "VersionMetric",
     "VersionStatus",
     "digest_of",
 ]

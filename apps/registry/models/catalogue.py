@@ -273,6 +273,17 @@ class ModelVersion(models.Model):
             models.Index(fields=["model", "-number"], name="version_newest"),
             models.Index(fields=["stage", "model"], name="version_stage_of_model"),
             models.Index(fields=["run_id"], name="version_run"),
+            models.Index(
+                fields=["model", "-approved_at"],
+                condition=Q(allowance=Allowance.ALL.value) & ~Q(stage=Stage.DEPRECATED.value),
+                name="version_top",
+            ),
+            models.Index(
+                fields=["model", "-approved_at"],
+                condition=Q(approved_at__isnull=False),
+                name="version_last_approved",
+            ),
+            models.Index(fields=["model", "author", "-id"], name="version_of_author"),
             GinIndex(fields=["tags"], name="version_tags"),
         )
         constraints = (

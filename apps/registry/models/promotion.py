@@ -67,6 +67,8 @@ class PromotionRequest(models.Model):
         indexes = (
             models.Index(fields=["state", "-id"], name="promotion_inbox"),
             models.Index(fields=["version", "-id"], name="promotion_of_version"),
+            models.Index(fields=["requester", "-id"], name="promotion_asked"),
+            models.Index(fields=["-id", "created_at"], name="promotion_age"),
         )
         constraints = (
             one_of("promotion_state", "state", RequestState),
@@ -225,7 +227,14 @@ class StageTransition(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        indexes = (models.Index(fields=["version", "-occurred_at"], name="transition_of_version"),)
+        indexes = (
+            models.Index(fields=["version", "-occurred_at"], name="transition_of_version"),
+            models.Index(
+                fields=["-occurred_at", "-id"],
+                condition=Q(to_allowance=Allowance.ALL.value) & ~Q(to_stage=Stage.DEPRECATED.value),
+                name="transition_to_the_top",
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(from_stage__regex=STAGE_PATTERN) & Q(to_stage__regex=STAGE_PATTERN),

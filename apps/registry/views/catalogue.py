@@ -1,9 +1,10 @@
 """Pages of models: the list, one model with its versions, and what is said about it."""
 
+from collections import Counter
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -42,7 +43,9 @@ def model_list(request: HttpRequest) -> HttpResponse:
     """Every model, filtered by name, tag, metric, owner, stage, tier and team."""
     search = ModelSearch.read(request.GET)
     rows = keyset(request, _listed(search.among(RegisteredModel.objects.all())))
+    waiting = _waiting()
     for row in rows.rows:
+        row.waiting = waiting.get(row.pk, 0)
         row.shown_tags = [(key, row.tags[key]) for key in sorted(row.tags)[:SHOWN_TAGS]]
         row.more_tags = max(0, len(row.tags) - SHOWN_TAGS)
     context = {
@@ -59,32 +62,32 @@ def model_list(request: HttpRequest) -> HttpResponse:
 
 
 def _listed(models: QuerySet[RegisteredModel]) -> QuerySet[RegisteredModel]:
-    """With team, owner, aliases, what is in production and how many requests wait."""
+    """With team, owner, aliases and what is in production."""
     of_model = ModelVersion.objects.filter(model=OuterRef("pk"))
-    champion = of_model.filter(aliases__name=CHAMPION)
+    champion = ModelAlias.objects.filter(model=OuterRef("pk"), name=CHAMPION)
     top = of_model.at_the_top().order_by("-approved_at")
-    waiting = (
-        PromotionRequest.objects.open(now=timezone.now())
-        .filter(version__model=OuterRef("pk"))
-        .order_by()
-        .values("version__model")
-        .annotate(count=Count("pk"))
-    )
-    aliases = ModelAlias.objects.select_related("version")
+    aliases = ModelAlias.objects.select_related("version").only("name", "model", "version__number")
     return (
         models.select_related("team", "owner")
         .prefetch_related(Prefetch("aliases", aliases))
         .annotate(
             production_number=Coalesce(
-                Subquery(champion.values("number")[:1]), Subquery(top.values("number")[:1])
-            ),
-            waiting=Coalesce(Subquery(waiting.values("count")[:1]), 0),
+                Subquery(champion.values("version__number")[:1]),
+                Subquery(top.values("number")[:1]),
+            )
         )
     )
 
 
+def _waiting() -> Counter[int]:
+    """How many requests wait, by model. All that wait are few: counted once, not row by row."""
+    waiting = PromotionRequest.objects.open(now=timezone.now()).order_by()
+    return Counter(waiting.values_list("version__model", flat=True))
+
+
 def _owners() -> QuerySet[User]:
-    return User.objects.filter(owned_models__isnull=False).order_by("username").distinct()
+    owning = RegisteredModel.objects.filter(owner=OuterRef("pk"))
+    return User.objects.filter(Exists(owning)).order_by("username").only("username")
 
 
 @require_GET
