@@ -13,7 +13,19 @@ MORE = {
     "accounts": {"access", "principals", "pages", "keyset", "live", "api"},
     "events": {"administration", "columns", "export"},
     "notices": {"outbound", "signing"},
-    "registry": {"checks", "holds", "impact", "intake", "lineage", "mlflow", "panels", "policy", "promotion"},
+    "registry": {
+        "artifacts",
+        "checks",
+        "holds",
+        "impact",
+        "intake",
+        "lineage",
+        "mlflow",
+        "panels",
+        "policy",
+        "promotion",
+        "traffic",
+    },
     "routing": {"panels"},
 }
 

@@ -6,6 +6,7 @@ import msgspec
 from drf_spectacular.utils import OpenApiParameter
 
 from apps.accounts.api.openapi import ProblemSchema
+from apps.accounts.api.structs import schema_of
 from apps.registry.protocol import messages
 
 if TYPE_CHECKING:  # calls are made with this module's schema
@@ -95,11 +96,6 @@ class ProtocolSchema(ProblemSchema):
 
 
 def _body(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    (schema,), parts = msgspec.json.schema_components((kind,), ref_template="{name}")
-    shape = parts[schema["$ref"]]
-    for property_ in shape["properties"].values():
-        if "items" in property_ and "$ref" in property_["items"]:
-            property_["items"] = parts[property_["items"]["$ref"]]
     shown = {"An example": {"value": EXAMPLES[kind]}}
-    content = {"application/json": {"schema": shape, "examples": shown}}
+    content = {"application/json": {"schema": schema_of(kind), "examples": shown}}
     return {"required": True, "content": content}
