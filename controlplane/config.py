@@ -77,6 +77,10 @@ class Config(BaseSettings):
     webhook_disable_after_days: int = 3
     webhook_retention_days: int = 30
 
+    mirror_poll_s: float = 60.0
+    mirror_full_sweep_s: float = 3600.0
+    mirror_verify_s: float = 86_400.0
+
     event_anchor_s: float = 600.0
     metrics_token: SecretStr | None = None
 

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.notices",
     "apps.registry",
+    "apps.mirror",
     "apps.routing",
     "apps.monitoring",
     "apps.experiments",
@@ -124,7 +125,9 @@ ACCOUNT_RATE_LIMITS = False
 ACCOUNT_ADAPTER = "apps.accounts.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
 SOCIALACCOUNT_ADAPTER = "apps.accounts.adapters.IdentityAdapter"
+SOCIALACCOUNT_EMAIL_REQUIRED = False
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 MFA_ADAPTER = "apps.accounts.adapters.CodeAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
@@ -165,9 +168,11 @@ CELERY_BEAT_SCHEDULE = {
         ("publish-routing", "apps.routing.tasks.publish_latest", 5.0, "default"),
         ("collect-gateways", "apps.routing.tasks.collect_gateway_reports", 1.0, "default"),
         ("expire-promotions", "apps.registry.tasks.expire_requests", 60.0, "default"),
-        ("resume-checks", "apps.registry.tasks.resume_checks", 5.0, "default"),
         ("resume-validations", "apps.registry.tasks.resume_validations", 30.0, "default"),
+        ("resume-checks", "apps.registry.tasks.resume_checks", 5.0, "default"),
         ("resume-takeovers", "apps.registry.tasks.resume_takeovers", 15.0, "default"),
+        ("sweep-mirrors", "apps.mirror.tasks.begin_sweeps", 2.0, "default"),
+        ("write-mirrors", "apps.mirror.tasks.begin_writing", 2.0, "default"),
         ("send-webhooks", "apps.notices.tasks.send_due", 1.0, "default"),
         ("send-mails", "apps.notices.tasks.send_mails", 10.0, "default"),
         ("expire-deliveries", "apps.notices.tasks.expire_deliveries", 3600.0, "default"),
@@ -208,6 +213,7 @@ SPECTACULAR_SETTINGS = {
         "AllowanceEnum": ["none", "shadow", "all"],
         "CheckVerdictEnum": ["pass", "fail", "inconclusive", "error"],
         "RoleEnum": "apps.accounts.models.ROLE_CHOICES",
+        "DifferenceStateEnum": "apps.mirror.models.DIFFERENCE_STATES",
         "DeliveryStateEnum": "apps.notices.models.DELIVERY_STATES",
         "NoticeModeEnum": "apps.notices.models.NOTICE_MODES",
         "ExperimentStateEnum": "apps.experiments.models.STATES",
@@ -225,6 +231,7 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL_SERVER.user, MAIL_SERVER.password
 EMAIL_USE_TLS, EMAIL_USE_SSL = MAIL_SERVER.use_tls, MAIL_SERVER.use_ssl
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = CONFIG.email_from
+
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True

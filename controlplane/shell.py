@@ -19,6 +19,7 @@ ENTRIES = (
     ("Rollouts", "rollout-list", "/rollouts/"),
     ("Experiments", "experiment-list", "/experiments/"),
     ("Teams", "team-list", "/teams/"),
+    ("Mirrors", "mirror-list", "/mirrors/"),
     ("Webhooks", "webhook-list", "/webhooks/"),
     ("Audit", "audit", "/audit/"),
 )

@@ -40,6 +40,7 @@ APPS = (
     "notices",
     "events",
     "registry",
+    "mirror",
     "routing",
     "monitoring",
     "experiments",

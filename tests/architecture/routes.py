@@ -17,6 +17,7 @@ PUBLIC = {
     "readyz": "a probe",
     "metrics": "guards itself: a token, or this machine",
     "check-callback": "its token is the permission",
+    "mirror-hint": "a hint of MLflow: it can make a poll come sooner, and nothing else",
     "sign-in": "where one signs in",
     "sign-out": "ends a session that need not be there",
     "admin-sign-in": "sends to sign-in",

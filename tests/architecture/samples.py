@@ -11,12 +11,14 @@ from apps.accounts.models import User
 from apps.deployments.models import Deployment, Rollout
 from apps.events.models import Event
 from apps.experiments.models import Experiment
+from apps.mirror.models import Difference
 from apps.notices.models import Webhook
 from apps.registry.models import CheckHook, PromotionRequest
 from apps.routing.models import Generation
 from tests.accounts import factories
 from tests.architecture.crowd import Crowd
 from tests.architecture.routes import Route
+from tests.mirror.factories import make_difference
 
 # Input of which the documents' examples name something that is not here.
 BODIES: dict[str, dict[str, Any]] = {
@@ -69,6 +71,7 @@ class Samples:
         )
         self.delivery = self.webhook.deliveries.create(verb="model.registered", body="{}")
         version = crowd.versions[0]
+        self.difference: Difference = make_difference(version)
         promotion = PromotionRequest.objects.filter(version=version, state="requested").earliest(
             "id"
         )
@@ -105,6 +108,9 @@ class Samples:
             ("webhooks", "pk"): self.webhook.pk,
             ("webhooks/deliveries", "pk"): self.delivery.pk,
             ("webhook-deliveries", "pk"): self.delivery.pk,
+            ("mirrors", "pk"): self.difference.mirrored.mirror_id,
+            ("mirrors/differences", "pk"): self.difference.pk,
+            ("mirror-differences", "pk"): self.difference.pk,
             ("audit", "event_id"): Event.objects.latest("id").pk,
             ("models", "tab"): "history",
             ("check-hooks", "name"): self.hook.name,

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -67,7 +67,7 @@ class MlflowClient:
             base_url=tracking_uri, timeout=TIMEOUT, trust_env=False, transport=transport, auth=auth
         )
 
-    def __enter__(self) -> "MlflowClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -186,6 +186,17 @@ class MlflowClient:
 
     def _get(self, path: str, params: Mapping[str, str], type_: type[T], *, field: str) -> T:
         return self._json(API + path, params, type_, field=field)
+
+    def folder(self, source: Source) -> str:
+        """The path of a model's files under MLflow's artifact proxy. Raises SourceNotFound."""
+        return _path(source.artifact_uri)
+
+    def _answered(self, method: str, path: str, field: str, **body: Any) -> bytes:
+        """The answer to a call that changes something there."""
+        with _errors():
+            response = self._http.request(method, path, **body)
+            _require(response, field)
+            return response.content
 
     def _json(self, path: str, params: Mapping[str, str], type_: type[T], *, field: str) -> T:
         with _errors():

@@ -9,7 +9,6 @@ from io import BytesIO
 
 import msgspec
 import structlog
-from django.conf import settings
 from django.db import transaction
 
 from apps.accounts.access import system
@@ -25,8 +24,8 @@ from apps.registry.errors import (
     UnreadableArtifact,
 )
 from apps.registry.evaluation.table import FILES, MOST_BYTES, BadTable, evaluate, read_table
-from apps.registry.mlflow.client import MlflowClient
-from apps.registry.models import EvidenceFile, ModelVersion
+from apps.registry.mlflow.servers import connect
+from apps.registry.models import EvidenceFile, ModelVersion, Takeover
 
 log = structlog.get_logger(__name__)
 GATHERER = system("evidence")
@@ -49,7 +48,7 @@ def gather_evidence(*, version: ModelVersion) -> list[EvidenceFile]:
 
 def _fetch(version: ModelVersion, names: list[str]) -> list[EvidenceFile]:
     kept = []
-    with MlflowClient(settings.CONFIG.mlflow_tracking_uri) as client:
+    with connect(_server(version)) as client:
         source = client.source(version.source, version.run_id)
         there = client.files(source)
         for name in names:
@@ -65,6 +64,11 @@ def _fetch(version: ModelVersion, names: list[str]) -> list[EvidenceFile]:
                 continue
             kept.append(keep_evidence(version=version, name=name, body=body.getvalue()))
     return kept
+
+
+def _server(version: ModelVersion) -> str:
+    takeover = Takeover.objects.filter(version=version).first()
+    return str(takeover.order.get("server", "")) if takeover else ""
 
 
 def keep_evidence(*, version: ModelVersion, name: str, body: bytes) -> EvidenceFile:

@@ -40,9 +40,11 @@ def register_source(
     run_link: str = "",
     tags: Mapping[str, str] | None = None,
     description: str = "",
+    server: str = "",
 ) -> ModelVersion:
     """A pending version of what lies at `source`, or of what `origin`, a version of ours, has.
 
+    `server` says which MLflow (`apps.registry.mlflow.servers`), by default the configured one.
     Raises PermissionDenied, or Invalid naming the field.
     """
     place = (origin.download_uri or origin.source) if origin else source
@@ -55,7 +57,7 @@ def register_source(
         run_id=run_id,
         description=valid_description(description),
         tags=valid_tags(tags or {}),
-        order=Order(source=place, run_id=run_id),
+        order=Order(source=place, run_id=run_id, server=server),
     )
     version.run_link = run_link
     version.download_uri = place if origin else ""
