@@ -2,6 +2,7 @@
 
 from io import BytesIO
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
@@ -34,13 +35,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:::mlflow", "ignore:::pandas", "ignore:::onnx"),
 ]
 NAME = "late-flights"
+# Not the address of the settings: every connection is judged.
+ANOTHER = "http://localhost:"
 WHY = {"reason": "nobody approved that"}
 
 
 @pytest.fixture
 def there(mlflow_server: str, configure: Configure) -> MlflowClient:
     """MLflow with a model of two versions; contents are read again at every full sweep."""
-    configure(mirror_verify_s=0.0)
+    place = f"localhost:{urlsplit(mlflow_server).port}"
+    configure(mirror_verify_s=0.0, outbound_allow=place)
     client = MlflowClient(mlflow_server, mlflow_server)
     for _ in range(2):
         log_run(mlflow_server, registered_name=NAME)
@@ -88,9 +92,10 @@ def decide(client: Client, difference: Difference, word: str) -> dict[str, Any]:
 
 
 def test_mirror__mlflows_own_server__in_and_changed_and_put_back(
-    there: MlflowClient, client: Client
+    there: MlflowClient, mlflow_server: str, client: Client
 ) -> None:
-    mirror = make_mirror(pattern="late-*")
+    port = urlsplit(mlflow_server).port
+    mirror = make_mirror(pattern="late-*", tracking_uri=f"{ANOTHER}{port}")
     scientist()
     sweep(mirror)
     model = RegisteredModel.objects.get(name=NAME)

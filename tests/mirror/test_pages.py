@@ -123,6 +123,14 @@ def test_difference__mlflow_away__stays_open(free_port: int, configure: Configur
     assert "does not answer" in waiting.error
 
 
+def test_sweep__an_address_that_became_private__is_refused_when_it_is_called() -> None:
+    """Judged again at every connection: what a name meant when it was typed in proves nothing."""
+    mirror = make_mirror()
+    Mirror.objects.update(tracking_uri="http://127.0.0.2:9")
+    assert not services.sweep(mirror_id=mirror.pk)
+    assert "not a public address" in Mirror.objects.get().error
+
+
 def test_difference__converted_artifact__cannot_be_put_back() -> None:
     version = make_version(conversion={"source": {"path": "model.pkl", "sha256": "ab"}})
     difference = make_difference(version)

@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiExample
 
 MIRROR: dict[str, Any] = {
     "id": 3,
-    "team": "fraud",
+    "team": "flights",
     "title": "The research registry",
     "tracking_uri": "https://mlflow.example.com",
     "pattern": "fraud-*",
@@ -35,7 +35,7 @@ MIRROR: dict[str, Any] = {
 NEW = OpenApiExample(
     "The models of one team",
     value={
-        "team": "fraud",
+        "team": "flights",
         "title": "The research registry",
         "tracking_uri": "https://mlflow.example.com",
         "credentials": {"username": "switchyard", "password": "a long one"},

@@ -123,7 +123,7 @@ class MirrorChange(MirrorFields):
     reason = serializers.CharField(max_length=REASON_LENGTH)
 
 
-class DifferenceSerializer(serializers.ModelSerializer[Difference]):
+class MirrorDifferenceSerializer(serializers.ModelSerializer[Difference]):
     """Something that was changed in MLflow behind our back; `made_by` "" is what MLflow does not
     know."""
 

@@ -172,7 +172,7 @@ class DifferencesView(ListView):
     operations = {"GET": "mirror_differences_list"}
     tags = TAGS
     queryset = Difference.objects.all()
-    serializer_class = shapes.DifferenceSerializer
+    serializer_class = shapes.MirrorDifferenceSerializer
     filterset_class = DifferenceFilter
 
     def get_queryset(self) -> QuerySet[Difference]:
@@ -191,13 +191,13 @@ class DifferenceView(ApiView):
     @extend_schema(
         operation_id="mirror_differences_get",
         tags=TAGS,
-        responses=shapes.DifferenceSerializer,
+        responses=shapes.MirrorDifferenceSerializer,
         examples=[examples.DIFFERENCE],
     )
     def get(self, request: Request, pk: int) -> Response:
         """A difference: what it was, what it is, who did it where MLflow knows."""
         found = selectors.get_difference(self.principal, pk)
-        return Response(shapes.DifferenceSerializer(found).data)
+        return Response(shapes.MirrorDifferenceSerializer(found).data)
 
 
 class AcceptView(Action):
@@ -206,7 +206,7 @@ class AcceptView(Action):
     permissions = {"POST": Permission.DEPLOY}
     operations = {"POST": "mirror_differences_accept"}
     tags = TAGS
-    shows = shapes.DifferenceSerializer
+    shows = shapes.MirrorDifferenceSerializer
     examples = (examples.ACCEPT, examples.DIFFERENCE)
 
     def act(self, given: dict[str, Any], **path: Any) -> Difference:
@@ -220,7 +220,7 @@ class RevertView(Action):
     permissions = {"POST": Permission.DEPLOY}
     operations = {"POST": "mirror_differences_revert"}
     tags = TAGS
-    shows = shapes.DifferenceSerializer
+    shows = shapes.MirrorDifferenceSerializer
     examples = (examples.REVERT, examples.DIFFERENCE)
 
     def act(self, given: dict[str, Any], **path: Any) -> Difference:
