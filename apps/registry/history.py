@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from apps.events.export import CHUNK, FORMULA
 from apps.registry.models import RegisteredModel, StageTransition
+from apps.registry.models.promotion import StageTransitionQuerySet
 
 COLUMNS = (
     "model",
@@ -83,7 +84,7 @@ class HistoryRow:
         }
 
 
-def transitions_of(model: RegisteredModel) -> QuerySet[StageTransition]:
+def transitions_of(model: RegisteredModel) -> StageTransitionQuerySet:
     """Every change of stage of the model's versions, newest first, deleted versions' too."""
     rows = StageTransition.objects.filter(version__model=model)
     rows = rows.select_related("version__model", "request").prefetch_related("request__approvals")
@@ -94,12 +95,7 @@ def standing_at(
     model: RegisteredModel, at: datetime, *, stage: str = ""
 ) -> QuerySet[StageTransition]:
     """The changes that had put versions where they stood at `at`; of one stage, or of all."""
-    newest = (
-        StageTransition.objects.filter(version=OuterRef("version"), occurred_at__lte=at)
-        .order_by("-occurred_at", "-id")
-        .values("pk")[:1]
-    )
-    rows = transitions_of(model).filter(occurred_at__lte=at, pk=Subquery(newest))
+    rows = transitions_of(model).standing(at)
     return rows.filter(to_stage=stage) if stage else rows
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from apps.registry.comparison import Difference, compare
 from apps.registry.errors import ModelNotFound, NotFound, VersionNotFound
@@ -120,15 +120,12 @@ def traffic_allowance(version: ModelVersion) -> Allowance:
 
 def production_at(model: RegisteredModel, at: datetime) -> list[InProduction]:
     """Versions that were in production at `at`, the newest arrival first."""
-    newest = (
-        StageTransition.objects.filter(version=OuterRef("version"), occurred_at__lte=at)
-        .order_by("-occurred_at", "-id")
-        .values("pk")[:1]
-    )
+    standing = StageTransition.objects.into_the_top().standing(at)
+    # All models' first, which are about as many as models: the database cannot know how few of one
+    # model's versions ever moved, and would look at all of them.
     rows = (
-        StageTransition.objects.filter(version__model=model, occurred_at__lte=at)
-        .into_the_top()
-        .filter(pk=Subquery(newest))
+        StageTransition.objects.filter(pk__in=list(standing.values_list("pk", flat=True)))
+        .filter(version__model=model)
         .select_related("version__model", "request")
         .order_by("-occurred_at", "-id")
     )

@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.events.columns import UUID7, choices, matches, one_of
@@ -198,6 +198,14 @@ class StageTransitionQuerySet(models.QuerySet["StageTransition"]):
         return self.filter(to_allowance=Allowance.ALL.value).exclude(
             to_stage=Stage.DEPRECATED.value
         )
+
+    def standing(self, at: datetime) -> Self:
+        """Those that no later one of the same version had replaced by `at`."""
+        later = StageTransition.objects.filter(version=OuterRef("version"), occurred_at__lte=at)
+        behind = Q(occurred_at__gt=OuterRef("occurred_at")) | Q(
+            occurred_at=OuterRef("occurred_at"), id__gt=OuterRef("id")
+        )
+        return self.filter(~Exists(later.filter(behind)), occurred_at__lte=at)
 
 
 class StageTransition(models.Model):

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 from apps.accounts.access import Permission
 from apps.accounts.pages import page
 from apps.events.errors import Invalid
-from apps.registry.past import Served, at_moment, times_in_production
+from apps.registry.past import MOST_SHOWN, Served, at_moment, every_time, newest_times
 from apps.registry.production import strip
 from apps.registry.selectors import get_model
 from apps.registry.views.catalogue import heading
@@ -25,7 +25,6 @@ COLUMNS = (
     *("model", "version", "since", "until", "put_there_by", "approved_by", "why"),
     *("promotion_request", "content_digest", "evidence_digest", "checks"),
 )
-LISTED = 200
 
 
 @require_GET
@@ -35,7 +34,7 @@ def history(request: HttpRequest, name: str) -> HttpResponse:
     found = get_model(name)
     now = timezone.now()
     at = moment_of(request.GET.get("at", ""), now)
-    served = times_in_production(found)
+    served = newest_times(found, at=at)
     context = {
         **heading(found),
         "tab": "history",
@@ -43,7 +42,8 @@ def history(request: HttpRequest, name: str) -> HttpResponse:
         "at_text": f"{at:%Y-%m-%dT%H:%M}",
         "asked": "at" in request.GET,
         "then": [(one, checks_words(_checks(one))) for one in at_moment(served, at)],
-        "served": served[::-1][:LISTED],
+        "served": served[::-1],
+        "more": len(served) >= MOST_SHOWN,
         "strip": strip([one.stretch for one in served], at=at, now=now) if served else None,
     }
     return render(request, "registry/history.html", context)
@@ -71,7 +71,7 @@ def _checks(one: Served) -> list[dict[str, object]]:
 def history_file(request: HttpRequest, name: str) -> HttpResponseBase:
     """Every time in production as CSV, in UTC."""
     found = get_model(name)
-    answer = StreamingHttpResponse(_lines(found.name, times_in_production(found)))
+    answer = StreamingHttpResponse(_lines(found.name, every_time(found)))
     answer["Content-Type"] = "text/csv; charset=utf-8"
     file_name = f"{found.name}-production.csv".replace(" ", "-")
     answer["Content-Disposition"] = f'attachment; filename="{file_name}"'
