@@ -15,13 +15,13 @@ __all__ = [
 
 
 class NoMirror(NotFound):
-    """There is no such mirror, or it is another team's."""
+    """There is no such mirror."""
 
     code = "no-mirror"
 
 
 class NoDifference(NotFound):
-    """There is no such difference, or it is another team's."""
+    """There is no such difference."""
 
     code = "no-difference"
 

@@ -35,7 +35,7 @@ MOST_BYTES = 64 * 1024
 @require_GET
 @page(Permission.VIEW)
 def mirror_list(request: HttpRequest) -> HttpResponse:
-    """Mirrors of the reader's teams."""
+    """Every team's mirrors."""
     return _list(request, {})
 
 

@@ -46,8 +46,11 @@ def there(mlflow_server: str, configure: Configure) -> MlflowClient:
     place = f"localhost:{urlsplit(mlflow_server).port}"
     configure(mirror_verify_s=0.0, outbound_allow=place)
     client = MlflowClient(mlflow_server, mlflow_server)
-    for _ in range(2):
-        log_run(mlflow_server, registered_name=NAME)
+    if not client.search_registered_models(f"name = '{NAME}'"):
+        run_id = log_run(mlflow_server, registered_name=NAME)
+        source = str(client.get_model_version(NAME, "1").source)
+        logged = source.removeprefix("models:/")
+        client.create_model_version(NAME, source, run_id, model_id=logged)
     client.update_registered_model(NAME, "late or not")
     client.set_registered_model_alias(NAME, "tested", "1")
     return client

@@ -42,7 +42,7 @@ class DifferenceFilter(Filters):
 
 
 class MirrorsView(Action, ListView):
-    """Mirrors of your teams."""
+    """Every team's mirrors."""
 
     permissions = {"GET": Permission.VIEW, "POST": Permission.ADMINISTER}
     operations = {"GET": "mirrors_list", "POST": "mirrors_create"}

@@ -181,6 +181,8 @@ def _version(mirrored: MirroredModel, theirs: TheirVersion) -> ModelVersion | No
     if mirrored.model is None:
         return None
     ours = mirrored.model.versions.exclude(status=VersionStatus.FAILED.value)
+    # One source may be registered twice there: each stands for a version of its own.
+    ours = ours.exclude(mirrored__mirrored=mirrored)
     address = f"models:/{mirrored.name}/{theirs.number}"
     same: Sequence[ModelVersion] = [
         *ours.filter(source=theirs.source, run_id=theirs.run_id).exclude(run_id="")[:1],
