@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
-from django.db.models import Model, Value
+from django.db.models import Func, Model, Value
 from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 
@@ -45,13 +45,14 @@ CHECKS = ("examination", "golden", "latency", "metric_floor")
 OPEN_DAYS = 2
 PROMOTED = "version.number %% CASE WHEN model.name = %(big)s THEN 36 ELSE 3 END = 0"
 AGES = "interval '1 day' * ({} - {}::float * {})"
+FEATURES = [f"feature_{number}" for number in range(20)]
 SCHEMA = {
-    "features": [{"name": f"feature_{number}", "kind": "float"} for number in range(20)],
+    "features": [{"name": name, "kind": "float"} for name in FEATURES],
     "tensors": [
         {
             "name": "numeric",
             "datatype": "FP32",
-            "features": [f"feature_{number}" for number in range(20)],
+            "features": FEATURES,
         }
     ],
 }
@@ -153,8 +154,8 @@ def _versions(size: Size) -> None:
         semantic_version="",
         input_schema=SCHEMA,
         output_schema={"tensor": "probabilities"},
-        signature={"inputs": [{"name": f["name"], "type": "double"} for f in SCHEMA["features"]]},
-        example=[{f["name"]: 0.5 for f in SCHEMA["features"]}],
+        signature={"inputs": [{"name": name, "type": "double"} for name in FEATURES]},
+        example=[dict.fromkeys(FEATURES, 0.5)],
         label_map={"0": "no", "1": "yes"},
         parameters={"depth": 6, "rounds": 400, "learning_rate": 0.05},
         data_lineage={"datasets": [{"name": "bookings", "digest": "5f2c"}]},
@@ -415,8 +416,10 @@ def _values(template: Model) -> dict[str, Any]:
     for field in template._meta.concrete_fields:
         value = getattr(template, field.attname)
         if isinstance(value, DatabaseDefault):
-            value = value.expression.value if isinstance(value.expression, Value) else None
-        values[field.column] = value
+            default = getattr(field, "db_default", None)
+            plain = None if isinstance(default, Func) else default
+            value = default.value if isinstance(default, Value) else plain
+        values[str(field.column)] = value
     return values
 
 

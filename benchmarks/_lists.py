@@ -19,6 +19,7 @@ from apps.registry.models import ModelVersion, PromotionRequest, RegisteredModel
 from benchmarks._catalogue import BIG
 
 MLFLOW = "/api/2.0/mlflow"
+Narrowed = Sequence[dict[str, Any]]
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -29,7 +30,7 @@ def addresses() -> list[str]:
 
 def _models() -> list[str]:
     middle = RegisteredModel.objects.order_by("id")[RegisteredModel.objects.count() // 2].pk
-    narrowed = (
+    narrowed: Narrowed = (
         {},
         {"before": middle},
         {"name": "fraud"},
@@ -42,13 +43,13 @@ def _models() -> list[str]:
         {"metric": "auc >= 0.99"},
         {"metric": "auc > 1"},
     )
-    rest = ({}, {"name": "fraud"}, {"owner": "person-007"}, {"tag": "domain:cargo"})
+    rest: Narrowed = ({}, {"name": "fraud"}, {"owner": "person-007"}, {"tag": "domain:cargo"})
     return [*_with("/models/", narrowed), *_with("/api/v1/models", rest)]
 
 
 def _versions() -> list[str]:
     deep = ModelVersion.objects.filter(model__name=BIG).order_by("id")[1_000].pk
-    narrowed = (
+    narrowed: Narrowed = (
         {},
         {"before": deep},
         {"stage": "dev"},
@@ -67,7 +68,7 @@ def _versions() -> list[str]:
         {"metric": "auc > 1", "stage": "dev"},
         {"metric": "unknown > 1"},
     )
-    rest = (
+    rest: Narrowed = (
         {},
         {"stage": "staging"},
         {"tag": "reviewed"},
@@ -93,7 +94,7 @@ def _promoted() -> ModelVersion:
 def _requests() -> list[str]:
     rows = PromotionRequest.objects.order_by("id")
     deep = rows[rows.count() // 10].pk
-    narrowed = (
+    narrowed: Narrowed = (
         {},
         *({"box": box} for box in ("mine", "asked", "decided", "all")),
         {"box": "all", "before": deep},
@@ -105,7 +106,12 @@ def _requests() -> list[str]:
         {"box": "all", "model": "nothing"},
         {"team": "team-03"},
     )
-    rest = ({}, {"state": "requested"}, {"model": BIG}, {"team": "team-03", "state": "expired"})
+    rest: Narrowed = (
+        {},
+        {"state": "requested"},
+        {"model": BIG},
+        {"team": "team-03", "state": "expired"},
+    )
     boxes = [{"box": box} for box in ("mine", "waiting", "decided")]
     one = f"{rows.filter(version__model__name=BIG).latest('id').pk}"
     return [
@@ -134,7 +140,12 @@ def _histories() -> list[str]:
 
 def _elsewhere() -> list[str]:
     """Lists of other parts that show the registry's rows."""
-    audit = ({}, {"verb": "promotion.*"}, {"object": f"model:{BIG}"}, {"actor": "user:nobody"})
+    audit: Narrowed = (
+        {},
+        {"verb": "promotion.*"},
+        {"object": f"model:{BIG}"},
+        {"actor": "user:nobody"},
+    )
     return [
         "/",
         *_with("/search", [{"q": "fraud"}, {"q": BIG}]),
@@ -144,7 +155,10 @@ def _elsewhere() -> list[str]:
 
 
 def _protocol() -> list[str]:
-    models = ({}, *({"filter": text} for text in ("name ILIKE '%FRAUD%'", "tags.domain = 'crew'")))
+    models: Narrowed = (
+        {},
+        *({"filter": text} for text in ("name ILIKE '%FRAUD%'", "tags.domain = 'crew'")),
+    )
     big = f"name = '{BIG}'"
     filters = (
         big,
@@ -171,7 +185,7 @@ def _protocol() -> list[str]:
     ]
 
 
-def _with(path: str, narrowed: Sequence[dict[str, Any]]) -> list[str]:
+def _with(path: str, narrowed: Narrowed) -> list[str]:
     return [f"{path}?{urlencode(one)}" if one else path for one in narrowed]
 
 

@@ -214,7 +214,7 @@ def _pair(ask: Ask, ours: Server, theirs: Server) -> float:
     while len(times) < PAIRS and (perf_counter() < until or len(times) < 3):
         times.append((ours.ask(ask.path, ask.ours)[0], theirs.ask(ask.path, ask.theirs)[0]))
     mine, other_ms = (1_000 * statistics.median(column) for column in zip(*times, strict=True))
-    ratio = other_ms / mine
+    ratio = float(other_ms / mine)
     print(f"{ask.name}_vs_mlflow={ratio:.2f}  # {mine:.1f} ms and {other_ms:.1f} ms", flush=True)
     return ratio
 

@@ -9,6 +9,9 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "controlplane.settings")
+# Each request has a thread of its own here, and would have a connection of its own: opening one
+# takes as long as most requests.
+os.environ.setdefault("DATABASE_POOL", "20")
 _http = get_asgi_application()
 
 from controlplane.body_limit import BodyLimit  # noqa: E402  # needs the app registry

@@ -43,6 +43,7 @@ class Config(BaseSettings):
     oidc_default_team: str = ""
 
     database_url: SecretStr
+    database_pool: int = 0
     database_owner_url: SecretStr | None = None
     redis_url: SecretStr
     celery_broker_url: SecretStr | None = None
@@ -99,8 +100,11 @@ def load() -> Config:
     return Config()
 
 
-def database(url: str) -> dict[str, object]:
-    """A Django DATABASES entry from `postgresql://user:password@host:port/name`."""
+def database(url: str, *, pool: int = 0) -> dict[str, object]:
+    """A Django DATABASES entry from `postgresql://user:password@host:port/name`.
+
+    With a `pool` threads share at most so many connections; without, each keeps its own.
+    """
     parts = urlsplit(url)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -109,12 +113,13 @@ def database(url: str) -> dict[str, object]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or 5432),
-        "CONN_MAX_AGE": 60,
+        "CONN_MAX_AGE": 0 if pool else 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             "application_name": "switchyard",
             # A process stuck inside a transaction must not hold everyone's locks.
             "options": "-c idle_in_transaction_session_timeout=60s",
+            **({"pool": {"min_size": 1, "max_size": pool, "timeout": 10}} if pool else {}),
         },
     }

@@ -94,7 +94,8 @@ _NEEDS_OWNER = {"migrate", "makemigrations", "test", "sqlmigrate"} & set(sys.arg
 _OWNER = CONFIG.database_owner_url
 DATABASES = {
     "default": database(
-        (_OWNER if _OWNER and _NEEDS_OWNER else CONFIG.database_url).get_secret_value()
+        (_OWNER if _OWNER and _NEEDS_OWNER else CONFIG.database_url).get_secret_value(),
+        pool=CONFIG.database_pool,
     )
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
