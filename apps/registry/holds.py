@@ -10,7 +10,7 @@ _holds: dict[str, Hold] = {}
 
 
 def register(slug: str, hold: Hold) -> None:
-    """Add a hold: why this model (or this one version of it) has to stay, or "" when it need not."""
+    """Add a hold: why this model (or one version of it) has to stay, or "" when it need not."""
     _holds[slug] = hold
 
 

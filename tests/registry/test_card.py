@@ -57,7 +57,9 @@ def test_filled__figures_known_and_unknown__each_is_said() -> None:
 
 def test_card__owners_words__kept_with_history_and_filled_in() -> None:
     ada = Window(make_user("ada", Role.SCIENTIST))
-    version = make_version(metrics={"accuracy": 0.8125, "test_rows": 400.0}, data_lineage={"digest": "ab12"})
+    version = make_version(
+        metrics={"accuracy": 0.8125, "test_rows": 400.0}, data_lineage={"digest": "ab12"}
+    )
     make_validation(version)
     ada.send(
         "/models/flights/card/edit",

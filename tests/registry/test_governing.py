@@ -28,7 +28,6 @@ from apps.registry.errors import (
     SelfApproval,
     StageInUse,
 )
-from apps.registry.inbox import Box, InboxFilter, inbox
 from apps.registry.models import (
     Approval,
     CheckRun,
@@ -387,25 +386,3 @@ def test_comments__edited__keep_what_they_were() -> None:
             rows._raw_delete(rows.db)
     with pytest.raises(Invalid):
         services.comment(actor=approver(), request=request, body=" ")
-
-
-def test_inbox__of_each_box__what_is_mine_to_decide() -> None:
-    mine = asked()
-    named = {"name": "risk", "people": ["user:rita"]}
-    policy(groups=[named])
-    theirs = asked(validated_version(number=2))
-    done = asked(validated_version(number=3))
-    services.withdraw(actor=scientist(), request=done, reason="no")
-    rita = person("rita", Role.APPROVER, team="risk")
-
-    def found(who: Principal, box: Box, **words: Any) -> list[PromotionRequest]:
-        return list(inbox(who, InboxFilter(box=box, **words), now=timezone.now()))
-
-    assert found(approver(), Box.MINE) == [mine]
-    assert found(rita, Box.MINE) == [theirs]
-    assert found(scientist(), Box.MINE) == []
-    assert found(scientist(), Box.ASKED) == [done, theirs, mine]
-    assert found(approver(), Box.WAITING, model="flights", stage="staging") == [theirs, mine]
-    assert found(approver(), Box.WAITING, tier="critical") == []
-    assert found(approver(), Box.WAITING, older_than=timedelta(hours=1)) == []
-    assert found(approver(), Box.DECIDED) == [done]

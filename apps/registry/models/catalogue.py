@@ -1,6 +1,5 @@
 """Models, their versions, and the aliases that point at them."""
 
-import hashlib
 from enum import StrEnum
 from typing import Self
 
@@ -14,6 +13,7 @@ from django.db.models.functions import Now
 
 from apps.accounts.models import Team
 from apps.events.columns import choices, matches, one_of
+from apps.registry.digests import digest_of, signed_digest_of
 from apps.registry.naming import (
     NAME_LENGTH,
     NAME_PATTERN,
@@ -38,21 +38,6 @@ class Tier(StrEnum):
 
     CRITICAL = "critical"
     STANDARD = "standard"
-
-
-def digest_of(value: object) -> str:
-    """SHA-256 hex of a JSON-able value in canonical form: equal values give equal digests."""
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
-
-
-def signed_digest_of(content: str, evidence: str, terms: str) -> str:
-    """What an approval signs: content, frozen evidence and policy, by their digests.
-
-    Approvals of before evidence and terms were signed are of the content alone.
-    """
-    if not (evidence and terms):
-        return content
-    return digest_of({"content": content, "evidence": evidence, "terms": terms})
 
 
 class VersionStatus(StrEnum):
