@@ -269,6 +269,17 @@ class ModelVersion(models.Model):
                 name="version_last_approved",
             ),
             models.Index(fields=["model", "author", "-id"], name="version_of_author"),
+            models.Index(fields=["model", "created_at", "-number"], name="version_oldest"),
+            models.Index(
+                fields=["semantic_version"],
+                opclasses=["varchar_pattern_ops"],
+                name="version_semantic_start",
+            ),
+            models.Index(
+                fields=["-id"],
+                condition=Q(status=VersionStatus.PENDING.value),
+                name="version_pending",
+            ),
             GinIndex(fields=["tags"], name="version_tags"),
         )
         constraints = (
