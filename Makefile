@@ -8,7 +8,7 @@ PY := .venv/bin/python
 EMBEDDED := $(PY) -m embedded
 # Runs a command with a private Postgres and Valkey, which are gone afterwards.
 PRIVATELY := $(PY) -m embedded.dev --run
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 3
 BENCHMARKS = $(filter-out __init__ load rig stampede,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
 .PHONY: help install demo story pipeline up down reset status test check proof bench
@@ -97,7 +97,7 @@ check: install
 	$(PRIVATELY) $(PY) manage.py makemigrations --check --dry-run
 	$(PRIVATELY) bash -c '$(PY) manage.py migrate --verbosity 0 && \
 		$(PY) manage.py check --database default --fail-level WARNING'
-	$(PY) -m pytest -q -m 'not proof' tests/architecture
+	$(PY) -m pytest -q -n $(TEST_WORKERS) --dist loadfile -m 'not proof' tests/architecture
 
 test: install
 	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadfile -m 'not proof'

@@ -13,7 +13,7 @@ from apps.events.models import Event
 from apps.experiments.models import Experiment
 from apps.mirror.models import Difference
 from apps.notices.models import Webhook
-from apps.registry.models import CheckHook, PromotionRequest
+from apps.registry.models import CheckHook, FreezeWindow, PromotionRequest
 from apps.routing.models import Generation
 from tests.accounts import factories
 from tests.architecture.crowd import Crowd
@@ -84,8 +84,17 @@ class Samples:
             secret=b"",
             created_by="x",
         )
+        freeze = FreezeWindow.objects.create(
+            team=self.program.team,
+            title="x",
+            window={"type": "weekly", "days": [6], "start": "00:00", "end": "00:00"},
+            zone="UTC",
+            reason="x",
+            created_by="x",
+        )
         self.by_name: dict[str, Any] = {
             "alias": "challenger",
+            "freeze_id": freeze.pk,
             "comment_id": self.comment.pk,
             "model": "flights",
             "version": version.number,

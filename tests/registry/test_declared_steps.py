@@ -169,6 +169,6 @@ def test_columns__left_out__each_steps_outputs_take_its_inputs_place(run_id: str
 def test_version_page__shows_the_steps_in_order(client: Client, run_id: str) -> None:
     imported(run_id=run_id)
     client.force_login(make_user("ada"))
-    page = client.get("/models/flights/versions/1/").content.decode()
+    page = client.get("/models/flights/versions/1/schema/").content.decode()
     assert "Preprocessing" in page
     assert page.index("mean (10), scale (2)") < page.index("categories ((AA, UA))")

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def archive(version: ModelVersion) -> None:
-    ModelVersion.objects.filter(pk=version.pk).update(stage="archived")
+    ModelVersion.objects.filter(pk=version.pk).update(stage="archived", allowance="none")
 
 
 @pytest.mark.parametrize("stage", ["dev", "staging", "archived"])

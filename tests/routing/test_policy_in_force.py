@@ -173,7 +173,7 @@ def test_ramp__of_the_shadow_itself__goes_on_without_its_mirror(api: APIClient) 
 def test_ramp__after_the_backup_was_archived__goes_on_without_it(api: APIClient) -> None:
     endpoint = make_endpoint()
     backed(endpoint, api)
-    ModelVersion.objects.filter(number=2).update(stage="archived")
+    ModelVersion.objects.filter(number=2).update(stage="archived", allowance="none")
     spec = spec_of(route(endpoint, *split(loaded(1), loaded(4), 500), carry=True))
     assert spec.policy.fallback.variant == ""
 
