@@ -1,5 +1,6 @@
 """Models, versions, their validations, promotion requests and the history of their stages."""
 
+from apps.registry.digests import digest_of
 from apps.registry.models.alias import ModelAlias
 from apps.registry.models.card import CardEdition
 from apps.registry.models.catalogue import (
@@ -9,7 +10,6 @@ from apps.registry.models.catalogue import (
     RegisteredModel,
     Tier,
     VersionStatus,
-    digest_of,
 )
 from apps.registry.models.checks import OPEN_CHECKS, CheckRun, CheckState, EvidenceFile
 from apps.registry.models.metric import VersionMetric

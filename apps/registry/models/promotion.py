@@ -9,7 +9,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from apps.events.columns import UUID7, choices, matches, one_of
-from apps.registry.models.catalogue import ModelVersion, digest_of, signed_digest_of
+from apps.registry.digests import digest_of, signed_digest_of
+from apps.registry.models.catalogue import ModelVersion
 from apps.registry.policy import Policy
 from apps.registry.promotion import OFF_LADDER, STAGE_PATTERN, Allowance, RequestState, Stage
 
