@@ -25,7 +25,10 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "theme"),
+    [pytest.param(1440, "light", marks=pytest.mark.proof), (390, "dark")],
+)
 def test_pages__wide_and_narrow__have_no_grave_findings(
     site: Site, person: PersonFactory, width: int, theme: str
 ) -> None:

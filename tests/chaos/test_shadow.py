@@ -50,6 +50,7 @@ class Traffic:
         return sum(self.label(row, 1) == self.label(row, 2) for row in rows)
 
 
+@pytest.mark.proof
 def test_shadow__mirrored_and_labelled__is_judged_where_a_release_is_decided(
     governed_world: World,
 ) -> None:

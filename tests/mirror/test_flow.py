@@ -94,6 +94,7 @@ def decide(client: Client, difference: Difference, word: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.proof
 def test_mirror__mlflows_own_server__in_and_changed_and_put_back(
     there: MlflowClient, mlflow_server: str, client: Client
 ) -> None:

@@ -45,9 +45,21 @@ def logged(
 @pytest.mark.parametrize(
     ("name", "flavor", "columns", "settings"),
     [
-        ("pipeline.skops", "sklearn", COLUMNS, {"sklearn_version": "1.5.0"}),
+        pytest.param(
+            "pipeline.skops",
+            "sklearn",
+            COLUMNS,
+            {"sklearn_version": "1.5.0"},
+            marks=pytest.mark.proof,
+        ),
         ("classifier.ubj", "xgboost", NUMBERS, XGB),
-        ("booster.lgb", "lightgbm", NUMBERS, {"lgb_version": "4.7.0"}),
+        pytest.param(
+            "booster.lgb",
+            "lightgbm",
+            NUMBERS,
+            {"lgb_version": "4.7.0"},
+            marks=pytest.mark.proof,
+        ),
     ],
 )
 def test_import__of_another_framework__converted_and_proved(
