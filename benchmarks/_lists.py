@@ -217,7 +217,7 @@ def queries() -> Iterator[Queries]:
 
 def signed_in(user: Any) -> Client:
     """A client of this process with a session."""
-    client = Client()
+    client = Client(SERVER_NAME="127.0.0.1")
     client.force_login(user, backend=BACKEND)
     return client
 

@@ -221,6 +221,9 @@ class Crowd:
             "/models/flights/history",
             "/approvals/",
             "/approvals/?box=all",
+            "/approvals/?box=mine&model=flights",
+            "/models/?metric=accuracy>0.5",
+            "/models/flights/?metric=accuracy>0.5",
             f"/approvals/{promotion.pk}/",
             "/policies/",
             "/policies/set",
@@ -250,6 +253,8 @@ class Crowd:
             "models/flights/compare?left=1&right=2",
             *(f"{version}/performance", f"validations/{validation}"),
             *("promotion-requests", f"promotion-requests/{promotion}"),
+            *(f"promotion-requests/{promotion}/{of}" for of in ("checks", "comments")),
+            *("promotion-inbox?box=waiting", "models/flights/history"),
             *("endpoints", "endpoints/flights", "endpoints/flights/phases"),
             *("endpoints/flights/generations", "endpoints/flights/overrides"),
             *("endpoints/flights/assignment?unit=u1", "endpoints/flights/traffic"),
@@ -258,4 +263,12 @@ class Crowd:
             *("endpoints/flights/rollouts", "rollouts", rollout, f"{rollout}/verdicts"),
             *("experiments", f"experiments/{Experiment.objects.earliest('id').pk}"),
         ]
-        return [f"/api/v1/{path}" for path in paths]
+        protocol = (
+            "registered-models/search",
+            "registered-models/get?name=flights",
+            "model-versions/search?filter=name%3D'flights'",
+        )
+        return [
+            *(f"/api/v1/{path}" for path in paths),
+            *(f"/api/2.0/mlflow/{path}" for path in protocol),
+        ]
