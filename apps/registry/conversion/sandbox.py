@@ -233,15 +233,22 @@ def _watch(process: "subprocess.Popen[bytes]", work: Path, limits: Limits) -> tu
 def _excess(work: Path, limits: Limits, late: bool) -> str:
     if late:
         return f"it took longer than {limits.wall_s:.0f} s"
-    sizes = [path.lstat().st_size for path in _below(work)]
+    sizes = [_size(path) for path in _below(work)]
     if sum(sizes) > limits.disk_bytes or len(sizes) > MAX_FILES:
         return f"it wrote more than {limits.disk_bytes:,} bytes or {MAX_FILES} files"
     return ""
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # the process removed it meanwhile
+        return 0
+
+
 def _below(folder: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):  # the process removes files meanwhile
-        for entry in os.scandir(folder):
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:  # it may be gone meanwhile
+        for entry in entries:
             yield Path(entry.path)
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(Path(entry.path))
